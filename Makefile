@@ -1,0 +1,54 @@
+# The vocabulary of this project. `make demo` runs the main job on embedded defaults, `make test`
+# runs all tests; both set up what they need on a fresh Debian machine with Rust, Node 20 and
+# Python 3.11.
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+BIN := $(TARGET)/debug/sprint-reports
+PORT_HTTP ?= 8080
+
+.PHONY: demo test check fmt lint unit clients soak bench deny setup
+
+# Simulated Jira → ingest over HTTP → Delta tables → SQL models → a sprint report and a server.
+demo: setup
+	cargo build --workspace
+	$(BIN) demo --port-http $(PORT_HTTP)
+
+# Everything that must pass before a change lands.
+test: setup fmt lint unit clients
+
+# Without the foreign clients: the loop while developing.
+check: fmt lint unit
+
+fmt:
+	cargo fmt --all --check
+
+lint:
+	cargo clippy --workspace --all-targets -- -D warnings
+
+# The binary first: the end-to-end tests run it.
+unit:
+	cargo build --workspace
+	cargo test --workspace --no-fail-fast
+
+# Foreign clients against the simulated Jira.
+clients: setup
+	cargo build --workspace
+	tests/clients/run.sh
+
+# Long fault, load and fuzz runs.
+soak: setup
+	cargo build --workspace
+	SPRINT_REPORTS_SOAK=1 cargo test --workspace --no-fail-fast -- soak
+
+# Timings; the only target that builds the `bench` profile.
+bench: setup
+	cargo build --workspace --profile bench
+	tests/bench/run.sh
+
+# Licences, sources and duplicate versions of dependencies.
+deny:
+	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	cargo deny check bans licenses sources
+
+setup:
+	@.ci/setup

@@ -1,0 +1,256 @@
+//! The event queue that plays a history: every job happens at its instant and may plan others.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use chrono::{DateTime, Duration, Utc};
+
+use crate::generate::calendar::{Calendar, Slot};
+use crate::generate::words;
+use crate::random::Random;
+use crate::world::model::IssueKind;
+use crate::world::site::IN_REVIEW;
+use crate::world::{Edit, NewIssue, World};
+
+/// Something that happens at an instant.
+#[derive(Clone, Debug)]
+pub(super) enum Job {
+    Edit(Edit),
+    /// A new backlog issue of a project.
+    File { project: usize },
+    /// A support or pre-sprint issue that flows without sprints.
+    Flow { project: usize, kind: IssueKind },
+    /// The issue reaches a status, unless it left the sprint it was worked on in.
+    Reach { issue: u64, status: u64, sprint: Option<u64> },
+    Plan { board: usize, number: usize },
+    Start { board: usize, number: usize },
+    Complete { board: usize, number: usize },
+    /// An issue joins a running sprint, created for it or taken from the backlog.
+    Join { board: usize, number: usize, created: bool },
+    Leave { issue: u64, sprint: u64, back: bool },
+    Reopen { issue: u64 },
+    Reassign { issue: u64, sprint: u64 },
+    Release { project: usize, version: usize },
+}
+
+pub(super) struct Driver<'w> {
+    pub(super) world: &'w mut World,
+    pub(super) random: Random,
+    pub(super) calendar: Calendar,
+    pub(super) at: DateTime<Utc>,
+    /// Epics by project.
+    pub(super) epics: Vec<Vec<u64>>,
+    /// Slots and sprint ids by board, first sprint first.
+    pub(super) slots: Vec<Vec<Slot>>,
+    pub(super) sprint_ids: Vec<Vec<u64>>,
+    /// Issues that take several sprints.
+    pub(super) hard: std::collections::HashSet<u64>,
+    queue: BinaryHeap<Reverse<(DateTime<Utc>, u64)>>,
+    jobs: std::collections::HashMap<u64, Job>,
+    sequence: u64,
+}
+
+impl<'w> Driver<'w> {
+    pub(super) fn new(world: &'w mut World) -> Self {
+        let random = Random::new(world.settings.seed.wrapping_mul(31).wrapping_add(17));
+        let calendar = Calendar::new(&world.settings);
+        let epics = vec![Vec::new(); world.projects.len()];
+        Self {
+            at: world.now(),
+            world,
+            random,
+            calendar,
+            epics,
+            slots: Vec::new(),
+            sprint_ids: Vec::new(),
+            hard: std::collections::HashSet::new(),
+            queue: BinaryHeap::new(),
+            jobs: std::collections::HashMap::new(),
+            sequence: 0,
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        let now = self.world.settings.now;
+        let begin = now - Duration::seconds((self.world.settings.years * 365.25 * 86_400.0) as i64);
+        self.at = begin;
+        self.lay_out_sprints(begin);
+        self.lay_out_projects(begin, now);
+        while let Some(Reverse((at, sequence))) = self.queue.pop() {
+            if at > now {
+                break;
+            }
+            self.at = at;
+            if let Some(job) = self.jobs.remove(&sequence) {
+                self.perform(job);
+            }
+        }
+    }
+
+    pub(super) fn later(&mut self, at: DateTime<Utc>, job: Job) {
+        self.sequence += 1;
+        self.queue.push(Reverse((at, self.sequence)));
+        self.jobs.insert(self.sequence, job);
+    }
+
+    pub(super) fn edit_later(&mut self, at: DateTime<Utc>, edit: Edit) {
+        self.later(at, Job::Edit(edit));
+    }
+
+    /// Makes an edit now. An edit that lost its object meanwhile is dropped, as a person would.
+    pub(super) fn edit(&mut self, edit: Edit) -> Option<u64> {
+        self.world.apply(edit, self.at).ok().map(|applied| applied.id)
+    }
+
+    pub(super) fn create(&mut self, new: NewIssue) -> Option<u64> {
+        self.edit(Edit::CreateIssue(new))
+    }
+
+    pub(super) fn between(&mut self, from: DateTime<Utc>, to: DateTime<Utc>) -> DateTime<Utc> {
+        self.calendar.between(&mut self.random, from, to)
+    }
+
+    fn perform(&mut self, job: Job) {
+        match job {
+            Job::Edit(edit) => {
+                self.edit(edit);
+            }
+            Job::File { project } => {
+                self.file(project, None);
+            }
+            Job::Flow { project, kind } => self.flow(project, kind),
+            Job::Reach { issue, status, sprint } => self.reach(issue, status, sprint),
+            Job::Plan { board, number } => self.plan(board, number),
+            Job::Start { board, number } => self.start(board, number),
+            Job::Complete { board, number } => self.complete(board, number),
+            Job::Join { board, number, created } => self.join(board, number, created),
+            Job::Leave { issue, sprint, back } => self.leave(issue, sprint, back),
+            Job::Reopen { issue } => self.reopen(issue),
+            Job::Reassign { issue, sprint } => self.reassign(issue, sprint),
+            Job::Release { project, version } => self.release(project, version),
+        }
+    }
+
+    /// Everything that is known from the beginning: epics, filings, flow without sprints, releases.
+    fn lay_out_projects(&mut self, begin: DateTime<Utc>, now: DateTime<Utc>) {
+        let days = (now - begin).num_days().max(1);
+        for project in 0..self.world.projects.len() {
+            for number in 0..3 + days / 120 {
+                self.at = begin + Duration::minutes(number);
+                let new = self.draw_kind(project, IssueKind::Epic);
+                if let Some(epic) = self.create(new) {
+                    self.epics[project].push(epic);
+                    let until = now + Duration::days(60);
+                    let (started, finished) = (self.between(begin, now), self.between(begin, until));
+                    let steps = self.world.projects[project].workflow.clone();
+                    let (first, last) = (started.min(finished), started.max(finished));
+                    let doing = steps.iter().position(|s| *s == crate::world::site::IN_PROGRESS);
+                    if let Some(doing) = doing {
+                        let reach = |status| Job::Reach { issue: epic, status, sprint: None };
+                        self.later(first, reach(steps[doing]));
+                        self.later(last, reach(crate::world::site::DONE));
+                    }
+                }
+            }
+            let first_sprint = self
+                .slots
+                .iter()
+                .enumerate()
+                .filter(|(board, _)| self.world.boards[*board].projects.first() == Some(&self.world.projects[project].id))
+                .filter_map(|(_, slots)| slots.first().map(|slot| slot.start))
+                .min()
+                .unwrap_or(now);
+            for _ in 0..(first_sprint - begin).num_days() / 5 {
+                let at = self.between(begin, first_sprint);
+                self.later(at, Job::Flow { project, kind: IssueKind::Task });
+            }
+            for _ in 0..10 + days / 40 {
+                let at = self.between(begin, first_sprint.max(begin + Duration::days(1)));
+                self.later(at, Job::File { project });
+            }
+            for version in 0..self.world.projects[project].versions.len() {
+                let release = self.world.projects[project].versions[version].release;
+                let noon = release.and_time(chrono::NaiveTime::MIN).and_utc() + Duration::hours(12);
+                self.later(noon, Job::Release { project, version });
+            }
+        }
+        if self.world.settings.kanban_board && !self.world.projects.is_empty() {
+            let project = self.world.projects.len() - 1;
+            for _ in 0..days / 8 {
+                let at = self.between(begin, now);
+                self.later(at, Job::Flow { project, kind: IssueKind::Bug });
+            }
+        }
+        let rename = self.between(begin + (now - begin) * 3 / 5, begin + (now - begin) * 7 / 10);
+        self.edit_later(rename, Edit::RenameStatus { status: IN_REVIEW, name: "Code Review".to_owned() });
+        self.at = begin;
+    }
+
+    /// A new issue in the backlog, or right in a sprint.
+    pub(super) fn file(&mut self, project: usize, sprint: Option<u64>) -> Option<u64> {
+        let mut new = self.draw_issue(project);
+        new.sprint = sprint;
+        let id = self.create(new)?;
+        if self.random.chance(0.08) {
+            self.hard.insert(id);
+        }
+        self.decorate(id);
+        Some(id)
+    }
+
+    /// The small changes of a life: comments, ranks, an epic found later, a link, a deletion, a move.
+    fn decorate(&mut self, issue: u64) {
+        let soon = self.at + Duration::days(12);
+        let epic = self.world.issue(issue).and_then(|found| {
+            let project = self.world.projects.iter().position(|p| p.id == found.project)?;
+            self.epics[project].last().copied()
+        });
+        let options = [
+            (0.3, Edit::Comment { issue, text: words::remark(&mut self.random) }),
+            (0.25, Edit::Rank { issue, higher: self.random.chance(0.5) }),
+            (0.12, Edit::SetEpic { issue, epic }),
+            (0.08, Edit::SetLabels { issue, labels: vec!["customer".to_owned(), "reviewed".to_owned()] }),
+            (0.06, Edit::SetSummary { issue, summary: words::summary(&mut self.random, IssueKind::Story) }),
+            (0.03, Edit::Block { outward: issue, inward: issue.saturating_sub(2) }),
+        ];
+        for (chance, edit) in options {
+            if self.random.chance(chance) {
+                let at = self.between(self.at + Duration::minutes(1), soon);
+                self.edit_later(at, edit);
+            }
+        }
+        if self.random.chance(0.012) {
+            let at = self.between(self.at, self.at + Duration::days(40));
+            self.edit_later(at, Edit::Delete { issue });
+        } else if self.random.chance(0.01) && self.world.projects.len() > 1 {
+            let project = self.world.projects[self.random.index(self.world.projects.len())].id;
+            let at = self.between(self.at, self.at + Duration::days(20));
+            self.edit_later(at, Edit::Move { issue, project });
+        }
+        if self.random.chance(0.05) {
+            let at = self.between(self.at + Duration::days(1), soon);
+            self.edit_later(at, Edit::SetFlagged { issue, flagged: true });
+            let off = self.between(at, at + Duration::days(4));
+            self.edit_later(off, Edit::SetFlagged { issue, flagged: false });
+        }
+    }
+
+    /// On the release day what is unfinished slips into the next version.
+    fn release(&mut self, project: usize, version: usize) {
+        let versions: Vec<u64> = self.world.projects[project].versions.iter().map(|v| v.id).collect();
+        let Some(next) = versions.get(version + 1) else { return };
+        let released = versions[version];
+        let late: Vec<(u64, Vec<u64>)> = self
+            .world
+            .issues()
+            .filter(|issue| issue.fix_versions.contains(&released) && issue.resolved.is_none())
+            .map(|issue| (issue.id, issue.fix_versions.clone()))
+            .collect();
+        for (issue, mut fix) in late {
+            fix.retain(|id| *id != released);
+            fix.push(*next);
+            self.at += Duration::milliseconds(self.random.between(400, 9_000));
+            self.edit(Edit::SetFixVersions { issue, versions: fix });
+        }
+    }
+}

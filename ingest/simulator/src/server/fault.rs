@@ -1,0 +1,85 @@
+//! Faults on request: what goes wrong, where, and how often.
+
+use std::time::Duration;
+
+/// What happens to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// An error status with Jira's error body.
+    Status(u16),
+    /// 429, with `Retry-After` unless the gateway forgot it.
+    TooManyRequests { retry_after: Option<Duration> },
+    /// 200 with a page of HTML.
+    Html,
+    /// 200 with half of the JSON.
+    TruncatedBody,
+    /// 200 with nothing in it.
+    EmptyBody,
+    /// The connection closes without an answer.
+    DroppedConnection,
+    /// The right answer, late.
+    Delay(Duration),
+}
+
+/// A fault for requests whose path contains a text.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    pub path: String,
+    pub kind: FaultKind,
+    /// Matching requests that pass before the first faulty one.
+    pub skip: usize,
+    /// Faulty requests from then on.
+    pub count: usize,
+}
+
+impl Fault {
+    /// Hits the next matching request, once.
+    pub fn new(path: &str, kind: FaultKind) -> Self {
+        Self { path: path.to_owned(), kind, skip: 0, count: 1 }
+    }
+
+    pub fn status(path: &str, status: u16) -> Self {
+        Self::new(path, FaultKind::Status(status))
+    }
+
+    /// Hits the `n`-th matching request (from 1) instead of the next.
+    pub fn nth(mut self, n: usize) -> Self {
+        self.skip = n.saturating_sub(1);
+        self
+    }
+
+    /// Hits that many matching requests in a row.
+    pub fn times(mut self, count: usize) -> Self {
+        self.count = count;
+        self
+    }
+}
+
+/// Takes the fault that a request meets, if any.
+pub(super) fn meet(faults: &mut Vec<Fault>, path: &str) -> Option<FaultKind> {
+    let mut met = None;
+    for fault in faults.iter_mut().filter(|fault| path.contains(&fault.path)) {
+        if fault.skip > 0 {
+            fault.skip -= 1;
+        } else if met.is_none() && fault.count > 0 {
+            fault.count -= 1;
+            met = Some(fault.kind.clone());
+        }
+    }
+    faults.retain(|fault| fault.count > 0);
+    met
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hits_the_requests_it_was_made_for() {
+        let mut faults = vec![Fault::status("/search", 503).nth(2).times(2), Fault::new("/board", FaultKind::Html)];
+        let met: Vec<_> = (0..4).map(|_| meet(&mut faults, "/rest/api/3/search/jql").is_some()).collect();
+        assert_eq!(met, [false, true, true, false]);
+        assert_eq!(meet(&mut faults, "/rest/agile/1.0/board"), Some(FaultKind::Html));
+        assert!(faults.is_empty());
+    }
+}

@@ -1,0 +1,6 @@
+//! Tests of the simulator as others use it.
+
+mod client;
+mod cloud;
+mod rates;
+mod world;

@@ -1,0 +1,185 @@
+//! What has to be known to read a source.
+
+use std::fmt;
+
+use url::{Host, Url};
+
+use crate::{Error, Result};
+
+/// One configured source.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// Name; the rows of the connection carry it.
+    pub name: String,
+    /// Kind of source: `jira`.
+    pub kind: String,
+    /// Address of the site.
+    pub url: String,
+    /// How requests are authorised.
+    pub auth: Auth,
+    /// Account of the token, for [`Auth::Basic`].
+    pub email: String,
+    /// The token.
+    pub token: Secret,
+    /// Keys of the projects to read; empty for all that the account sees.
+    pub projects: Vec<String>,
+    /// IANA time zone; empty for the account's.
+    pub time_zone: String,
+    /// Fields that are not to be recognised but taken as said here.
+    pub fields: FieldOverrides,
+    /// Whether plain HTTP is allowed beyond this machine.
+    pub insecure: bool,
+}
+
+/// How requests are authorised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auth {
+    /// E-mail address and API token.
+    Basic,
+    /// A personal access token or another ready bearer token.
+    Bearer,
+}
+
+/// Ids of the fields that play a part, where they are not to be recognised.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FieldOverrides {
+    /// Estimate in points.
+    pub story_points: Option<String>,
+    /// Discipline team.
+    pub discipline_team: Option<String>,
+    /// Owner, the stakeholder of an issue.
+    pub owner: Option<String>,
+    /// Sprint.
+    pub sprint: Option<String>,
+    /// Rank.
+    pub rank: Option<String>,
+}
+
+/// A text that is never shown.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(***)")
+    }
+}
+
+impl Connection {
+    /// An error about the settings of this connection.
+    pub(crate) fn refuse(&self, reason: impl Into<String>) -> Error {
+        Error::Settings {
+            connection: self.name.clone(),
+            reason: reason.into(),
+        }
+    }
+
+    /// The site's address with a trailing slash, or why it can't be used.
+    pub(crate) fn base(&self) -> Result<Url> {
+        let mut url = Url::parse(self.url.trim()).map_err(|error| {
+            self.refuse(format!(
+                "url '{}' is not an address ({error}); write it like https://acme.atlassian.net",
+                self.url
+            ))
+        })?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(self.refuse("url holds credentials; put them into email and token"));
+        }
+        match url.scheme() {
+            "https" => {}
+            "http" if self.insecure || is_loopback(&url) => {}
+            "http" => {
+                return Err(self.refuse(format!(
+                    "url '{url}' is plain http, which would show the token to the network; \
+                     write https, or set insecure = true if you accept that"
+                )));
+            }
+            other => {
+                return Err(self.refuse(format!("url scheme '{other}' is not known; write https")));
+            }
+        }
+        url.set_query(None);
+        url.set_fragment(None);
+        if !url.path().ends_with('/') {
+            url.set_path(&format!("{}/", url.path()));
+        }
+        Ok(url)
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn connection(url: &str) -> Connection {
+        Connection {
+            name: "acme".into(),
+            kind: "jira".into(),
+            url: url.into(),
+            auth: Auth::Basic,
+            email: "bot@example.org".into(),
+            token: Secret::new("hunter2"),
+            projects: Vec::new(),
+            time_zone: String::new(),
+            fields: FieldOverrides::default(),
+            insecure: false,
+        }
+    }
+
+    #[test]
+    fn the_token_is_not_shown() {
+        assert!(!format!("{:?}", connection("https://x")).contains("hunter2"));
+    }
+
+    #[test]
+    fn plain_http_is_for_this_machine() {
+        for good in [
+            "http://127.0.0.1:8080",
+            "http://[::1]:1",
+            "http://localhost/jira",
+            "https://acme.atlassian.net",
+        ] {
+            assert!(
+                connection(good).base().unwrap().path().ends_with('/'),
+                "{good}"
+            );
+        }
+        for bad in [
+            "http://acme.atlassian.net",
+            "acme",
+            "ftp://localhost",
+            "https://u:p@acme",
+        ] {
+            let error = connection(bad).base().unwrap_err();
+            assert!(
+                error.to_string().starts_with("connection 'acme': url"),
+                "{error}"
+            );
+            assert!(!error.to_string().contains("hunter2"));
+        }
+        let mut open = connection("http://acme.atlassian.net");
+        open.insecure = true;
+        assert!(open.base().is_ok());
+    }
+}

@@ -1,0 +1,460 @@
+//! The client of one connection: sends, retries what may pass, explains what may not.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use chrono::Utc;
+use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::{Response, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use url::Url;
+
+use super::rate::Gate;
+use super::{Limits, auth, retry};
+use crate::error::excerpt;
+use crate::{Call, Connection, Error, Event, Progress, Result};
+
+/// Pause of all requests when the site says that its budget runs out.
+const NEAR_LIMIT_PAUSE: Duration = Duration::from_millis(250);
+
+/// The client of one connection.
+pub(crate) struct Client<'a> {
+    http: reqwest::Client,
+    base: Url,
+    gate: Gate,
+    limits: Limits,
+    requests: AtomicU64,
+    retries: AtomicU64,
+    bytes: AtomicU64,
+    progress: &'a dyn Progress,
+}
+
+/// What the client did so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counters {
+    pub(crate) requests: u64,
+    pub(crate) retries: u64,
+    pub(crate) bytes: u64,
+}
+
+/// How stubbornly a request is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// The first contact: an address where nobody or somebody else answers is soon given up.
+    Greeting,
+    /// Everything else.
+    Patient,
+}
+
+/// A request to be made, once or several times.
+struct Request<'r> {
+    call: Call,
+    url: Url,
+    body: Option<&'r Value>,
+    patience: Patience,
+}
+
+/// How a try ended, when it did not succeed.
+enum Failure {
+    /// Trying again is of no use.
+    Final(Error),
+    /// Trying again may help, after the pause the site asks for, if it does.
+    Passing {
+        error: Error,
+        wait: Option<Duration>,
+        for_all: bool,
+    },
+}
+
+impl<'a> Client<'a> {
+    pub(crate) fn new(
+        connection: &Connection,
+        limits: Limits,
+        progress: &'a dyn Progress,
+    ) -> Result<Self> {
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", auth::authorization(connection)?);
+        headers.insert("accept", HeaderValue::from_static("application/json"));
+        headers.insert("accept-language", HeaderValue::from_static("en"));
+        headers.insert("x-force-accept-language", HeaderValue::from_static("true"));
+        let http = reqwest::Client::builder()
+            .default_headers(headers)
+            .user_agent(concat!("sprint-reports/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(limits.connect)
+            .read_timeout(limits.read)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| connection.refuse(format!("no HTTP client can be made: {error}")))?;
+        Ok(Self {
+            http,
+            base: connection.base()?,
+            gate: Gate::new(limits.in_flight),
+            limits,
+            requests: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            progress,
+        })
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        Counters {
+            requests: self.requests.load(Ordering::Relaxed),
+            retries: self.retries.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+        }
+    }
+
+    /// GET a JSON document. The path is relative to the site's address.
+    pub(crate) async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        patience: Patience,
+    ) -> Result<T> {
+        let mut request = self.request("GET", path, None, patience)?;
+        if !query.is_empty() {
+            request.url.query_pairs_mut().extend_pairs(query);
+        }
+        self.send(request).await
+    }
+
+    /// POST a JSON document that only asks.
+    pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T> {
+        let request = self.request("POST", path, Some(body), Patience::Patient)?;
+        self.send(request).await
+    }
+
+    /// The request as errors name it.
+    pub(crate) fn call(&self, method: &'static str, path: &str) -> Box<Call> {
+        Box::new(Call {
+            method,
+            url: format!("{}{path}", self.base),
+        })
+    }
+
+    fn request<'r>(
+        &self,
+        method: &'static str,
+        path: &str,
+        body: Option<&'r Value>,
+        patience: Patience,
+    ) -> Result<Request<'r>> {
+        let call = *self.call(method, path);
+        let url = Url::parse(&call.url).map_err(|error| Error::Unreachable {
+            call: Box::new(call.clone()),
+            reason: error.to_string(),
+        })?;
+        Ok(Request {
+            call,
+            url,
+            body,
+            patience,
+        })
+    }
+
+    async fn send<T: DeserializeOwned>(&self, request: Request<'_>) -> Result<T> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let permit = self.gate.enter().await;
+            let (status, body) = match self.attempt(&request, tries).await {
+                Ok(answer) => answer,
+                Err(failure) => {
+                    drop(permit);
+                    self.recover(&request, tries, failure).await?;
+                    continue;
+                }
+            };
+            drop(permit);
+            match serde_json::from_slice(&body) {
+                Ok(document) => return Ok(document),
+                Err(error) => {
+                    let failure = bad_page(&request, status, &body, error.to_string(), tries);
+                    self.recover(&request, tries, failure).await?;
+                }
+            }
+        }
+    }
+
+    /// Waits before the next try, or returns the error when there shall be none.
+    async fn recover(&self, request: &Request<'_>, tries: u32, failure: Failure) -> Result<()> {
+        let (error, wait, for_all) = match failure {
+            Failure::Final(error) => return Err(error),
+            Failure::Passing {
+                error,
+                wait,
+                for_all,
+            } => (error, wait, for_all),
+        };
+        let hasty = request.patience == Patience::Greeting
+            && matches!(error, Error::Unreachable { .. } | Error::BadPage { .. });
+        let most = if hasty {
+            self.limits.tries.min(2)
+        } else {
+            self.limits.tries
+        };
+        if tries >= most || wait.is_some_and(|wait| wait > self.limits.longest_wait) {
+            return Err(explain(request, error));
+        }
+        let pause = wait.unwrap_or_else(|| retry::backoff(&self.limits, tries));
+        tracing::warn!(%error, tries, pause_ms = pause.as_millis() as u64, "request is repeated");
+        self.progress.event(&Event::Waiting {
+            pause,
+            reason: error.to_string(),
+        });
+        self.retries.fetch_add(1, Ordering::Relaxed);
+        if for_all {
+            self.gate.pause(pause);
+        } else {
+            tokio::time::sleep(pause).await;
+        }
+        Ok(())
+    }
+
+    /// One try: the body of a good answer.
+    async fn attempt(
+        &self,
+        request: &Request<'_>,
+        tries: u32,
+    ) -> Result<(StatusCode, Vec<u8>), Failure> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let builder = match request.body {
+            Some(body) => self.http.post(request.url.clone()).json(body),
+            None => self.http.get(request.url.clone()),
+        };
+        let response = match builder.send().await {
+            Ok(response) => response,
+            Err(error) => {
+                let error = Error::Unreachable {
+                    call: call(request),
+                    reason: innermost(&error),
+                };
+                return Err(Failure::Passing {
+                    error,
+                    wait: None,
+                    for_all: false,
+                });
+            }
+        };
+        let status = response.status();
+        let headers = response.headers().clone();
+        if status.is_success() && retry::near_limit(&headers) {
+            self.gate.pause(NEAR_LIMIT_PAUSE);
+        }
+        let body = self.body(request, response, tries).await?;
+        if status.is_success() {
+            return Ok((status, body));
+        }
+        Err(self.failure(request, status, &headers, &body, tries))
+    }
+
+    /// The whole body, up to the limit.
+    async fn body(
+        &self,
+        request: &Request<'_>,
+        mut response: Response,
+        tries: u32,
+    ) -> Result<Vec<u8>, Failure> {
+        let limit = self.limits.body_bytes;
+        let status = response.status();
+        let mut body = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) => {
+                    self.bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+                    if body.len() + chunk.len() > limit {
+                        return Err(Failure::Final(Error::TooLarge {
+                            call: call(request),
+                            limit,
+                        }));
+                    }
+                    body.extend_from_slice(&chunk);
+                }
+                Ok(None) => return Ok(body),
+                Err(error) => {
+                    let reason = format!("it breaks off: {}", innermost(&error));
+                    return Err(bad_page(request, status, &body, reason, tries));
+                }
+            }
+        }
+    }
+
+    /// What an answer that is no success means.
+    fn failure(
+        &self,
+        request: &Request<'_>,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+        tries: u32,
+    ) -> Failure {
+        let call = call(request);
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let code = status.as_u16();
+        match code {
+            300..=399 => {
+                let location = text("location").unwrap_or("nowhere").to_string();
+                Failure::Final(Error::Redirected { call, location })
+            }
+            401 | 403 if text("x-seraph-loginreason") == Some("AUTHENTICATION_DENIED") => {
+                Failure::Final(Error::LockedOut { call })
+            }
+            401 => Failure::Final(Error::Unauthorized { call }),
+            429 | 503 => {
+                let wait = retry::told(headers, Utc::now());
+                let error = Error::Busy {
+                    call,
+                    status: code,
+                    tries,
+                    wait,
+                };
+                Failure::Passing {
+                    error,
+                    wait,
+                    for_all: true,
+                }
+            }
+            408 | 425 | 500..=599 => {
+                let error = Error::Failing {
+                    call,
+                    status: code,
+                    tries,
+                };
+                Failure::Passing {
+                    error,
+                    wait: None,
+                    for_all: false,
+                }
+            }
+            _ => {
+                let message = message(body);
+                Failure::Final(explain(
+                    request,
+                    Error::Refused {
+                        call,
+                        status: code,
+                        message,
+                    },
+                ))
+            }
+        }
+    }
+}
+
+fn call(request: &Request<'_>) -> Box<Call> {
+    Box::new(request.call.clone())
+}
+
+fn bad_page(
+    request: &Request<'_>,
+    status: StatusCode,
+    body: &[u8],
+    reason: String,
+    tries: u32,
+) -> Failure {
+    let error = Error::BadPage {
+        call: call(request),
+        status: status.as_u16(),
+        tries,
+        reason,
+        excerpt: excerpt(body),
+    };
+    Failure::Passing {
+        error,
+        wait: None,
+        for_all: false,
+    }
+}
+
+/// At the first contact, an unexpected answer means that the address is wrong.
+fn explain(request: &Request<'_>, error: Error) -> Error {
+    if request.patience == Patience::Patient {
+        return error;
+    }
+    match error {
+        Error::BadPage {
+            call,
+            status,
+            excerpt,
+            ..
+        } => Error::NotJira {
+            call,
+            status,
+            excerpt,
+        },
+        Error::Refused {
+            call,
+            status,
+            message,
+        } if matches!(status, 404 | 405 | 410) => Error::NotJira {
+            call,
+            status,
+            excerpt: message,
+        },
+        error => error,
+    }
+}
+
+/// What the site says in an error answer.
+fn message(body: &[u8]) -> String {
+    let Ok(json) = serde_json::from_slice::<Value>(body) else {
+        return excerpt(body);
+    };
+    let listed = json
+        .get("errorMessages")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let named = json
+        .get("errors")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten();
+    let single = ["message", "error"]
+        .into_iter()
+        .filter_map(|name| json.get(name));
+    let texts: Vec<_> = listed
+        .chain(named.map(|(_, text)| text))
+        .chain(single)
+        .filter_map(Value::as_str)
+        .filter(|text| !text.trim().is_empty())
+        .collect();
+    if texts.is_empty() {
+        excerpt(body)
+    } else {
+        excerpt(texts.join("; ").as_bytes())
+    }
+}
+
+/// The innermost cause of an error: the outer ones repeat the address.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut last = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    last.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_message_of_an_error_answer_is_found() {
+        for (body, expected) in [
+            (r#"{"errorMessages":["a","b"],"errors":{}}"#, "a; b"),
+            (r#"{"errorMessages":[],"errors":{"jql":"bad"}}"#, "bad"),
+            (r#"{"message":"no"}"#, "no"),
+            ("<html>x</html>", "<html>x</html>"),
+            ("{}", "{}"),
+        ] {
+            assert_eq!(message(body.as_bytes()), expected);
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Shared HTTP: one client per connection, with limits, retries and one shared pause.
+
+mod auth;
+mod client;
+mod page;
+mod rate;
+mod retry;
+
+use std::time::Duration;
+
+pub(crate) use client::{Client, Counters, Patience};
+pub(crate) use page::{NextOffset, Tokens};
+
+/// What one connection may use of the site and of this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests at the same time.
+    pub in_flight: usize,
+    /// Largest answer that is accepted, in bytes.
+    pub body_bytes: usize,
+    /// Longest time to connect.
+    pub connect: Duration,
+    /// Longest time without a byte of the answer.
+    pub read: Duration,
+    /// How often a request is tried at most.
+    pub tries: u32,
+    /// First pause between tries; the following ones double.
+    pub pause: Duration,
+    /// Longest pause that we choose ourselves.
+    pub longest_pause: Duration,
+    /// Longest pause that we accept when the site asks for it.
+    pub longest_wait: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            in_flight: 4,
+            body_bytes: 64 << 20,
+            connect: Duration::from_secs(10),
+            read: Duration::from_secs(60),
+            tries: 5,
+            pause: Duration::from_millis(500),
+            longest_pause: Duration::from_secs(30),
+            longest_wait: Duration::from_secs(600),
+        }
+    }
+}

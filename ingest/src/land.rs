@@ -1,0 +1,263 @@
+//! Landing: records as received go to the raw zone before any table sees them; what no table takes
+//! goes to quarantine.
+
+use std::collections::{BTreeSet, HashSet};
+
+use chrono::{DateTime, SubsecRound, Utc};
+use schemas::RawRecord;
+use sha2::{Digest, Sha256};
+use warehouse::Warehouse;
+use warehouse::meta::Quarantined;
+
+use crate::{Error, Result};
+
+/// Most quarantined records that a run knows of, to release them once they are read well.
+const KNOWN_QUARANTINED: u32 = 10_000;
+
+/// Payload of a record that the source named but didn't hand out.
+const WITHHELD: &str = "null";
+
+/// Key of the one record that stands for an empty listing.
+const EMPTY: &str = "";
+
+/// A record as received, not landed yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Received {
+    /// Identity within its stream.
+    pub(crate) key: String,
+    /// Last change by the source's clock, where the record says it.
+    pub(crate) source_updated: Option<DateTime<Utc>>,
+    /// The record.
+    pub(crate) payload: String,
+}
+
+impl Received {
+    pub(crate) fn new(key: impl Into<String>, payload: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            source_updated: None,
+            payload: payload.into(),
+        }
+    }
+
+    /// A key for a record that has none: the same record gets the same one.
+    pub(crate) fn fallback_key(payload: &str) -> String {
+        let digest = Sha256::digest(payload.as_bytes());
+        let start: String = digest
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        format!("?{start}")
+    }
+}
+
+/// Lands the records of one connection and run.
+pub(crate) struct Landing<'a> {
+    warehouse: &'a Warehouse,
+    connection: String,
+    run_id: String,
+    /// Whether records come from the source. In a replay they come from the raw zone.
+    live: bool,
+    quarantined: HashSet<(String, String)>,
+    /// Those of them that the source named but didn't hand out.
+    withheld: BTreeSet<(String, String)>,
+}
+
+impl<'a> Landing<'a> {
+    pub(crate) async fn open(
+        warehouse: &'a Warehouse,
+        connection: &str,
+        run_id: &str,
+        live: bool,
+    ) -> Result<Self> {
+        let known = warehouse.meta().quarantined(KNOWN_QUARANTINED).await?;
+        let mut landing = Self {
+            warehouse,
+            connection: connection.to_string(),
+            run_id: run_id.to_string(),
+            live,
+            quarantined: HashSet::new(),
+            withheld: BTreeSet::new(),
+        };
+        for record in known
+            .into_iter()
+            .filter(|record| record.connection == connection)
+        {
+            landing.remember(record);
+        }
+        Ok(landing)
+    }
+
+    /// Lands records of a stream that grows.
+    pub(crate) async fn land(&self, stream: &str, records: &[Received]) -> Result<DateTime<Utc>> {
+        let fetched_at = Utc::now().trunc_subsecs(6);
+        if !self.live {
+            return Ok(fetched_at);
+        }
+        let records: Vec<_> = records
+            .iter()
+            .map(|record| RawRecord {
+                connection: self.connection.clone(),
+                stream: stream.to_string(),
+                key: record.key.clone(),
+                fetched_at,
+                run_id: self.run_id.clone(),
+                source_updated: record.source_updated,
+                payload: record.payload.clone(),
+            })
+            .collect();
+        self.warehouse.raw().land(&records).await?;
+        Ok(fetched_at)
+    }
+
+    /// Lands a full listing, unless it is the one that was landed last. Returns when it was
+    /// received first: what it lacks is gone since then, also in a replay.
+    pub(crate) async fn land_listing(
+        &self,
+        stream: &str,
+        records: &[Received],
+    ) -> Result<DateTime<Utc>> {
+        let files = self.warehouse.raw().files(&self.connection, stream).await?;
+        if let Some(last) = files.last() {
+            let landed = self.warehouse.raw().read(last).await?;
+            let received = landed.first().map(|record| record.fetched_at);
+            if let Some(received) = received
+                && sorted(&listing(landed)) == sorted(records)
+            {
+                return Ok(received);
+            }
+        }
+        match records {
+            [] => self.land(stream, &[Received::new(EMPTY, "null")]).await,
+            records => self.land(stream, records).await,
+        }
+    }
+
+    /// Keeps a record that no table takes, or that was taken without a part of it.
+    pub(crate) async fn quarantine(
+        &mut self,
+        stream: &str,
+        record: &Received,
+        error: &str,
+    ) -> Result<()> {
+        tracing::warn!(
+            connection = self.connection,
+            stream,
+            key = record.key,
+            error,
+            "record is quarantined"
+        );
+        let quarantined = Quarantined {
+            connection: self.connection.clone(),
+            stream: stream.to_string(),
+            key: record.key.clone(),
+            run_id: self.run_id.clone(),
+            error: error.to_string(),
+            payload: record.payload.clone(),
+            seen_at: Utc::now(),
+        };
+        self.warehouse.meta().quarantine(&quarantined).await?;
+        self.remember(quarantined);
+        Ok(())
+    }
+
+    /// Keeps the name of a record that the source didn't hand out; the next run asks again.
+    pub(crate) async fn withhold(&mut self, stream: &str, key: &str, error: &str) -> Result<()> {
+        self.quarantine(stream, &Received::new(key, WITHHELD), error)
+            .await
+    }
+
+    fn remember(&mut self, record: Quarantined) {
+        let id = (record.stream, record.key);
+        if record.payload == WITHHELD {
+            self.withheld.insert(id.clone());
+        } else {
+            self.withheld.remove(&id);
+        }
+        self.quarantined.insert(id);
+    }
+
+    /// Takes a record out of quarantine that was read well.
+    pub(crate) async fn release(&mut self, stream: &str, key: &str) -> Result<()> {
+        if self.quarantined.is_empty()
+            || !self
+                .quarantined
+                .remove(&(stream.to_string(), key.to_string()))
+        {
+            return Ok(());
+        }
+        self.withheld.remove(&(stream.to_string(), key.to_string()));
+        let meta = self.warehouse.meta();
+        Ok(meta
+            .release_from_quarantine(&self.connection, stream, key)
+            .await?)
+    }
+
+    /// Keys of a stream that the source named but didn't hand out.
+    pub(crate) fn withheld(&self, stream: &str) -> Vec<String> {
+        let of_stream = self.withheld.iter().filter(|(of, _)| of == stream);
+        of_stream.map(|(_, key)| key.clone()).collect()
+    }
+}
+
+/// The records of a landed listing.
+pub(crate) fn listing(landed: Vec<RawRecord>) -> Vec<Received> {
+    let records = landed
+        .into_iter()
+        .map(|record| Received::new(record.key, record.payload));
+    listing_of(records.collect())
+}
+
+/// A listing without the marker of an empty one.
+pub(crate) fn listing_of(mut records: Vec<Received>) -> Vec<Received> {
+    records.retain(|record| record.key != EMPTY);
+    records
+}
+
+fn sorted(records: &[Received]) -> Vec<(&str, &str)> {
+    let mut pairs: Vec<_> = records
+        .iter()
+        .map(|record| (record.key.as_str(), record.payload.as_str()))
+        .collect();
+    pairs.sort_unstable();
+    pairs
+}
+
+/// The parent and the own part of a key such as `10001/55`.
+pub(crate) fn split_key(stream: &str, key: &str) -> Result<(i64, i64)> {
+    let parts = key.split_once('/');
+    let ids = parts.and_then(|(parent, own)| Some((parent.parse().ok()?, own.parse().ok()?)));
+    ids.ok_or_else(|| Error::RawRecord {
+        stream: stream.to_string(),
+        key: key.to_string(),
+        reason: "its key is not of the form parent/own".to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys() {
+        assert_eq!(split_key("changelogs", "10001/55").unwrap(), (10001, 55));
+        assert!(split_key("changelogs", "10001").is_err());
+        assert_eq!(Received::fallback_key("{}"), Received::fallback_key("{}"));
+        assert!(Received::fallback_key("{}").starts_with('?'));
+    }
+
+    #[test]
+    fn an_empty_listing_is_one_marker() {
+        let marker = RawRecord {
+            connection: "acme".into(),
+            stream: "boards".into(),
+            key: EMPTY.into(),
+            fetched_at: Utc::now(),
+            run_id: "r".into(),
+            source_updated: None,
+            payload: "null".into(),
+        };
+        assert_eq!(listing(vec![marker]), Vec::new());
+    }
+}

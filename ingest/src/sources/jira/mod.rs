@@ -1,0 +1,18 @@
+//! Jira Cloud: what is read, in which order, and how records become rows.
+//!
+//! [`api`] speaks to the site, [`rows`] turns records into rows (purely, so that a replay gives the
+//! same ones), [`streams`] reads each kind of record, [`run`] puts them in order.
+
+mod api;
+mod context;
+mod fields;
+mod jql;
+mod replay;
+mod rows;
+mod run;
+mod sprint_field;
+mod streams;
+mod time;
+
+pub(crate) use replay::replay;
+pub(crate) use run::{discover, sync};

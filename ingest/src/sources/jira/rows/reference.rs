@@ -1,0 +1,268 @@
+//! Rows of what is read as a full listing: projects, boards, sprints, fields, statuses, users.
+
+use schemas::Row;
+use serde_json::Value;
+
+use super::super::fields::Roles;
+use super::issue::category;
+use super::{Mapped, Refusal, at, id, parse, required, text, user};
+
+pub(crate) fn project_row(connection: &str, payload: &str) -> Result<Mapped, Refusal> {
+    let project = parse(payload)?;
+    let mut mapped = Mapped::new(connection);
+    mapped.put("project_id", required(id(at(&project, "id")), "id")?);
+    mapped.put("project_key", required(text(at(&project, "key")), "key")?);
+    mapped.put("name", text(at(&project, "name")));
+    mapped.put("project_type", text(at(&project, "projectTypeKey")));
+    mapped.put("style", text(at(&project, "style")));
+    mapped.put("lead_id", user(at(&project, "lead")));
+    mapped.put("is_archived", at(&project, "archived").as_bool());
+    Ok(mapped)
+}
+
+pub(crate) fn status_row(connection: &str, payload: &str) -> Result<Mapped, Refusal> {
+    let status = parse(payload)?;
+    let mut mapped = Mapped::new(connection);
+    mapped.put("status_id", required(id(at(&status, "id")), "id")?);
+    mapped.put("name", required(text(at(&status, "name")), "name")?);
+    mapped.put("category", category(at(&status, "statusCategory.key")));
+    mapped.put("project_id", id(at(&status, "scope.project.id")));
+    Ok(mapped)
+}
+
+/// A row of `jira.fields`; the role is put in once all fields are known.
+pub(crate) fn field_row(connection: &str, payload: &str) -> Result<Mapped, Refusal> {
+    let field = parse(payload)?;
+    let mut mapped = Mapped::new(connection);
+    let field_id = required(text(at(&field, "id")), "id")?;
+    let is_custom = at(&field, "custom").as_bool();
+    let by_schema =
+        || !at(&field, "schema.custom").is_null() || field_id.starts_with("customfield_");
+    mapped.put("is_custom", is_custom.unwrap_or_else(by_schema));
+    mapped.put("name", required(text(at(&field, "name")), "name")?);
+    mapped.put("schema_type", text(at(&field, "schema.type")));
+    mapped.put("schema_custom", text(at(&field, "schema.custom")));
+    mapped.put("field_id", field_id);
+    Ok(mapped)
+}
+
+pub(crate) fn user_row(connection: &str, payload: &str) -> Result<Mapped, Refusal> {
+    let one = parse(payload)?;
+    let mut mapped = Mapped::new(connection);
+    mapped.put("user_id", required(user(&one), "accountId")?);
+    mapped.put("display_name", text(at(&one, "displayName")));
+    mapped.put("email", text(at(&one, "emailAddress")));
+    mapped.put("account_type", text(at(&one, "accountType")));
+    mapped.put("is_active", at(&one, "active").as_bool());
+    mapped.put("time_zone", text(at(&one, "timeZone")));
+    Ok(mapped)
+}
+
+/// A row of `jira.boards` from the board and, where the site gave it, its configuration.
+pub(crate) fn board_row(
+    connection: &str,
+    payload: &str,
+    configuration: Option<&str>,
+) -> Result<Mapped, Refusal> {
+    let board = parse(payload)?;
+    let mut mapped = Mapped::new(connection);
+    mapped.put("board_id", required(id(at(&board, "id")), "id")?);
+    mapped.put("name", text(at(&board, "name")));
+    mapped.put("type", text(at(&board, "type")));
+    mapped.put("project_id", id(at(&board, "location.projectId")));
+    mapped.put("project_key", text(at(&board, "location.projectKey")));
+    mapped.put("has_configuration", configuration.is_some());
+    let Some(configuration) = configuration else {
+        return Ok(mapped);
+    };
+    match parse(configuration) {
+        Ok(settings) => {
+            mapped.put("filter_id", id(at(&settings, "filter.id")));
+            mapped.put("estimation_type", text(at(&settings, "estimation.type")));
+            mapped.put(
+                "estimation_field_id",
+                text(at(&settings, "estimation.field.fieldId")),
+            );
+            let rank = id(at(&settings, "ranking.rankCustomFieldId"));
+            mapped.put("rank_field_id", rank.map(|id| format!("customfield_{id}")));
+        }
+        Err(reason) => mapped.remarks.push(format!("configuration: {reason}")),
+    }
+    Ok(mapped)
+}
+
+/// Rows of `jira.board_columns` from the configuration of a board.
+pub(crate) fn board_columns(
+    connection: &str,
+    board_id: i64,
+    configuration: &str,
+) -> Result<Vec<Row>, Refusal> {
+    let configuration = parse(configuration)?;
+    let Some(columns) = at(&configuration, "columnConfig.columns").as_array() else {
+        return Ok(Vec::new());
+    };
+    let mut rows = Vec::new();
+    for (ordinal, column) in columns.iter().enumerate() {
+        let mut mapped = Mapped::new(connection);
+        mapped.put("board_id", board_id);
+        mapped.put("ordinal", ordinal as i64);
+        mapped.put("name", text(at(column, "name")));
+        mapped.put("is_last", ordinal + 1 == columns.len());
+        let statuses = at(column, "statuses").as_array().into_iter().flatten();
+        let statuses: Vec<i64> = statuses.filter_map(|status| id(at(status, "id"))).collect();
+        if statuses.is_empty() {
+            mapped.put("status_key", "");
+            rows.push(mapped.row);
+            continue;
+        }
+        for status in statuses {
+            let mut mapped = mapped.clone();
+            mapped.put("status_key", status.to_string());
+            mapped.put("status_id", status);
+            rows.push(mapped.row);
+        }
+    }
+    Ok(rows)
+}
+
+/// A row of `jira.sprints`, as a board lists it.
+pub(crate) fn sprint_row(
+    connection: &str,
+    board_id: i64,
+    payload: &str,
+) -> Result<Mapped, Refusal> {
+    let sprint = parse(payload)?;
+    let mut mapped = Mapped::new(connection);
+    mapped.put("sprint_id", required(id(at(&sprint, "id")), "id")?);
+    mapped.put(
+        "board_id",
+        id(at(&sprint, "originBoardId")).unwrap_or(board_id),
+    );
+    mapped.put("name", text(at(&sprint, "name")));
+    mapped.put(
+        "state",
+        text(at(&sprint, "state")).map(|state| state.to_lowercase()),
+    );
+    mapped.put("goal", text(at(&sprint, "goal")));
+    for (column, part) in [
+        ("start_at", "startDate"),
+        ("end_at", "endDate"),
+        ("activated_at", "activatedDate"),
+        ("completed_at", "completeDate"),
+        ("created_at", "createdDate"),
+    ] {
+        mapped.put_instant(column, at(&sprint, part));
+    }
+    Ok(mapped)
+}
+
+/// A row of `jira.board_sprints`.
+pub(crate) fn board_sprint_row(connection: &str, board_id: i64, sprint_id: i64) -> Row {
+    let mut mapped = Mapped::new(connection);
+    mapped.put("board_id", board_id);
+    mapped.put("sprint_id", sprint_id);
+    mapped.row
+}
+
+/// Puts the part that each field plays into rows of `jira.fields`.
+pub(crate) fn put_roles(rows: &mut [Row], roles: &Roles) {
+    for row in rows {
+        let role = row
+            .get("field_id")
+            .and_then(Value::as_str)
+            .and_then(|id| roles.role(id));
+        if let Some(role) = role {
+            row.insert("role".to_string(), role.into());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_board_with_its_configuration() {
+        let board = json!({"id": 8, "name": "B", "type": "scrum",
+            "location": {"projectId": 10007, "projectKey": "EE"}, "isPrivate": false});
+        let configuration = json!({
+            "id": 8, "filter": {"id": "10101"}, "ranking": {"rankCustomFieldId": 10019},
+            "estimation": {"type": "field", "field": {"fieldId": "customfield_10016"}},
+            "columnConfig": {"columns": [
+                {"name": "To do", "statuses": [{"id": "1"}, {"id": "4"}]},
+                {"name": "Empty", "statuses": []},
+                {"name": "Done", "statuses": [{"id": "6"}]},
+            ]},
+        })
+        .to_string();
+        let row = board_row("acme", &board.to_string(), Some(&configuration))
+            .unwrap()
+            .row;
+        assert_eq!(row["rank_field_id"], json!("customfield_10019"));
+        assert_eq!(row["filter_id"], json!(10101));
+        let columns = board_columns("acme", 8, &configuration).unwrap();
+        let shown: Vec<_> = columns
+            .iter()
+            .map(|row| {
+                (
+                    row["ordinal"].clone(),
+                    row["status_key"].clone(),
+                    row["is_last"].clone(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                (0, "1", false),
+                (0, "4", false),
+                (1, "", false),
+                (2, "6", true)
+            ]
+            .map(|(ordinal, key, last)| (json!(ordinal), json!(key), json!(last)))
+        );
+        let bare = board_row("acme", &board.to_string(), None).unwrap().row;
+        assert_eq!(bare["has_configuration"], json!(false));
+    }
+
+    #[test]
+    fn a_sprint_keeps_its_origin_board() {
+        let sprint = json!({"id": 15, "state": "CLOSED", "name": "S", "originBoardId": 13,
+            "startDate": "2020-06-22T01:32:04.664Z", "endDate": "9999-01-01T00:00:00.000Z"});
+        let mapped = sprint_row("acme", 8, &sprint.to_string()).unwrap();
+        assert_eq!(
+            (&mapped.row["board_id"], &mapped.row["state"]),
+            (&json!(13), &json!("closed"))
+        );
+        assert_eq!(mapped.remarks, ["end_at: year 9999 is out of range"]);
+        let orphan = sprint_row("acme", 8, r#"{"id":"16"}"#).unwrap();
+        assert_eq!(orphan.row["board_id"], json!(8));
+    }
+
+    #[test]
+    fn categories_fields_and_users() {
+        let undefined = r#"{"id":"5","name":"X","statusCategory":{"key":"undefined"}}"#;
+        assert!(
+            !status_row("acme", undefined)
+                .unwrap()
+                .row
+                .contains_key("category")
+        );
+        assert_eq!(
+            status_row("acme", r#"{"id":"5"}"#),
+            Err("name is missing".into())
+        );
+        let field = field_row(
+            "acme",
+            r#"{"id":"customfield_1","name":"N","schema":{"type":"number"}}"#,
+        );
+        assert_eq!(field.unwrap().row["is_custom"], json!(true));
+        let server = user_row(
+            "acme",
+            r#"{"key":"JIRAUSER10100","name":"joe","active":true}"#,
+        )
+        .unwrap();
+        assert_eq!(server.row["user_id"], json!("JIRAUSER10100"));
+    }
+}

@@ -1,0 +1,473 @@
+//! One sync of a Jira site, in order: greet, listings, mapping, issues.
+
+use chrono::{DateTime, Utc};
+use futures::future::BoxFuture;
+use schemas::TableName;
+use warehouse::{Commit, Source, Step, Warehouse};
+
+use super::api::{Api, Myself, ServerInfo};
+use super::context::{self, Context};
+use super::fields::{self, boards_of, fields_of};
+use super::jql::Scope;
+use super::streams::issues::{Reader, mark, mark_name};
+use super::streams::{BOARDS, CHANGELOGS, FIELDS, ISSUES, PROJECTS, Selection, fetch, reference};
+use super::{replay, rows};
+use crate::http::{Client, Counters};
+use crate::land::{Landing, Received};
+use crate::report::DiscoveredBoard;
+use crate::{
+    Connection, Discovery, Error, Event, Limits, Note, Progress, Result, Silent, StreamReport,
+    SyncOptions, SyncReport,
+};
+
+/// A sync that is under way.
+struct Sync<'a> {
+    warehouse: &'a Warehouse,
+    connection: &'a Connection,
+    options: &'a SyncOptions,
+    run_id: &'a str,
+    progress: &'a dyn Progress,
+    api: Api<'a>,
+    landing: Landing<'a>,
+    reports: Vec<StreamReport>,
+    notes: Vec<Note>,
+}
+
+/// A step that is under way.
+struct Begun {
+    stream: &'static str,
+    started_at: DateTime<Utc>,
+    before: Counters,
+    reports: usize,
+}
+
+/// The site and the account, as they introduce themselves.
+struct Greeting {
+    server: ServerInfo,
+    myself: Myself,
+    source_time: DateTime<Utc>,
+    time_zone: String,
+    notes: Vec<Note>,
+}
+
+/// Reads what is new of a site.
+pub(crate) async fn sync(
+    warehouse: &Warehouse,
+    connection: &Connection,
+    options: &SyncOptions,
+    run_id: &str,
+    progress: &dyn Progress,
+) -> Result<SyncReport> {
+    let selection = Selection::of(connection, &options.streams)?;
+    let api = Api::new(Client::new(connection, options.limits, progress)?);
+    let greeting = greet(&api, connection).await?;
+    progress.event(&Event::Connected {
+        url: connection.url.clone(),
+        site: format!(
+            "Jira {} {}",
+            greeting.server.deployment_type, greeting.server.version
+        ),
+    });
+    if mark(warehouse, &connection.name, replay::OPEN)
+        .await?
+        .is_some()
+    {
+        tracing::warn!(
+            connection = connection.name,
+            "a replay was interrupted; it is finished first"
+        );
+        Box::pin(replay(warehouse, connection, run_id, progress)).await?;
+    }
+    let landing = Landing::open(warehouse, &connection.name, run_id, true).await?;
+    let mut sync = Sync {
+        warehouse,
+        connection,
+        options,
+        run_id,
+        progress,
+        api,
+        landing,
+        reports: Vec::new(),
+        notes: greeting.notes,
+    };
+    for stream in &selection.reference {
+        let begun = sync.begin(stream);
+        let outcome = sync.listing(stream).await;
+        sync.end(begun, outcome).await?;
+    }
+    if selection.issues {
+        let begun = sync.begin(ISSUES);
+        let outcome = sync.issues().await;
+        sync.end(begun, outcome).await?;
+    }
+    if selection.is_complete() {
+        let source = Source {
+            connection: connection.name.clone(),
+            kind: connection.kind.clone(),
+            url: connection.url.clone(),
+            time_zone: greeting.time_zone.clone(),
+            source_time: greeting.source_time,
+            synced_at: Utc::now(),
+        };
+        warehouse.meta().set_source(&source).await?;
+    }
+    let counters = sync.api.client().counters();
+    Ok(SyncReport {
+        connection: connection.name.clone(),
+        run_id: run_id.to_string(),
+        streams: sync.reports,
+        notes: sync.notes,
+        source_time: Some(greeting.source_time),
+        time_zone: Some(greeting.time_zone),
+        requests: counters.requests,
+        retries: counters.retries,
+        bytes: counters.bytes,
+    })
+}
+
+impl<'a> Sync<'a> {
+    /// Begins a step.
+    fn begin(&self, stream: &'static str) -> Begun {
+        self.progress.event(&Event::Started { stream });
+        Begun {
+            stream,
+            started_at: Utc::now(),
+            before: self.api.client().counters(),
+            reports: self.reports.len(),
+        }
+    }
+
+    /// Records how a step went; passes its error on.
+    async fn end(&self, begun: Begun, outcome: Result<()>) -> Result<()> {
+        let own = &self.reports[begun.reports.min(self.reports.len())..];
+        let step = step(
+            &self.connection.name,
+            begun.stream,
+            begun.started_at,
+            own,
+            spent(begun.before, &self.api),
+            &outcome,
+        );
+        self.warehouse
+            .meta()
+            .record_step(self.run_id, &step)
+            .await?;
+        outcome?;
+        for report in own {
+            let (records, changed) = (report.read, report.changed());
+            self.progress.event(&Event::Finished {
+                stream: report.stream,
+                records,
+                changed,
+            });
+        }
+        Ok(())
+    }
+
+    /// Reads a full listing and makes its tables equal to it.
+    fn listing<'s>(&'s mut self, stream: &'static str) -> BoxFuture<'s, Result<()>> {
+        Box::pin(self.read_listing(stream))
+    }
+
+    async fn read_listing(&mut self, stream: &'static str) -> Result<()> {
+        let boards = match stream {
+            super::streams::SPRINTS => self.board_ids().await?,
+            _ => Vec::new(),
+        };
+        let listing = Box::pin(fetch::fetch(&self.api, stream, &boards)).await?;
+        self.notes.extend(listing.notes);
+        let Some(records) = listing.records else {
+            self.reports.push(StreamReport {
+                offered: false,
+                ..StreamReport::of(stream)
+            });
+            return Ok(());
+        };
+        if stream == PROJECTS {
+            self.check_scope(&records)?;
+        }
+        let received_at = self.landing.land_listing(stream, &records).await?;
+        warehouse::fault::point("ingest.listing.landed")?;
+        let commit = Commit {
+            run_id: self.run_id.to_string(),
+            marks: Vec::new(),
+        };
+        let report = Box::pin(reference::write(
+            self.warehouse,
+            self.connection,
+            &mut self.landing,
+            &commit,
+            stream,
+            &records,
+            received_at,
+        ))
+        .await?;
+        self.reports.push(report);
+        Ok(())
+    }
+
+    async fn board_ids(&self) -> Result<Vec<i64>> {
+        let boards = context::live(self.warehouse, self.connection, BOARDS).await?;
+        let mut ids: Vec<i64> = boards
+            .iter()
+            .filter_map(|row| row.get("board_id")?.as_i64())
+            .collect();
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// Projects that the settings name must be among those the account sees.
+    fn check_scope(&self, projects: &[Received]) -> Result<()> {
+        let keys: Vec<_> = projects
+            .iter()
+            .filter_map(|record| rows::project_row("", &record.payload).ok())
+            .filter_map(|mapped| mapped.row.get("project_key")?.as_str().map(str::to_string))
+            .collect();
+        match self.connection.projects.iter().find(|key| !keys.contains(*key)) {
+            None => Ok(()),
+            Some(key) => Err(self.connection.refuse(format!(
+                "project '{key}' is not among those the account sees ({}); correct projects, or give the account access",
+                keys.join(", ")
+            ))),
+        }
+    }
+
+    /// Reads issues and changelogs; maps the stored ones anew when their mapping changed.
+    fn issues(&mut self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(self.read_issues())
+    }
+
+    async fn read_issues(&mut self) -> Result<()> {
+        let context = Context::load(self.warehouse, self.connection).await?;
+        self.notes
+            .extend(unknown_overrides(self.warehouse, self.connection).await?);
+        let mapped = mark(self.warehouse, &self.connection.name, "mapping").await?;
+        if mapped.is_some_and(|mapped| mapped != context.fingerprint()) {
+            self.remap(&context).await?;
+        }
+        let mut reader = Reader {
+            warehouse: self.warehouse,
+            api: &self.api,
+            context: &context,
+            landing: &mut self.landing,
+            progress: self.progress,
+            scope: Scope {
+                projects: self.connection.projects.clone(),
+            },
+            run_id: self.run_id,
+            batch_issues: self.options.batch_issues.max(1),
+            look_back: self.options.look_back,
+            issues: StreamReport::of(ISSUES),
+            changelogs: StreamReport::of(CHANGELOGS),
+        };
+        let outcome = Box::pin(reader.read(self.options.full)).await;
+        let reports = [reader.issues, reader.changelogs];
+        self.reports.extend(reports);
+        outcome
+    }
+
+    /// Maps all issues anew from the raw zone, because what their mapping depends on has changed.
+    async fn remap(&mut self, context: &Context) -> Result<()> {
+        tracing::info!(connection = self.connection.name, "issues are mapped anew");
+        let text =
+            "fields, boards or statuses have changed; stored issues were mapped anew".to_string();
+        self.notes.push(Note {
+            stream: ISSUES,
+            text,
+        });
+        let mut landing =
+            Landing::open(self.warehouse, &self.connection.name, self.run_id, false).await?;
+        let mut report = StreamReport::of(ISSUES);
+        let run_id = self.run_id;
+        replay::issues(self.warehouse, context, &mut landing, run_id, &mut report).await?;
+        let mark = (
+            mark_name(&self.connection.name, "mapping"),
+            context.fingerprint(),
+        );
+        let commit = Commit {
+            run_id: run_id.to_string(),
+            marks: vec![mark],
+        };
+        let table = TableName::new("jira", "issues");
+        self.warehouse
+            .tables()
+            .upsert(&table, Vec::new(), &commit)
+            .await?;
+        Ok(())
+    }
+}
+
+/// Says what a site is and how its fields are understood; writes nothing.
+pub(crate) async fn discover(connection: &Connection, limits: Limits) -> Result<Discovery> {
+    let api = Api::new(Client::new(connection, limits, &Silent)?);
+    let greeting = greet(&api, connection).await?;
+    let mut notes = greeting.notes;
+    let mut mapped = Vec::new();
+    for stream in [PROJECTS, BOARDS, FIELDS] {
+        let listing = Box::pin(fetch::fetch(&api, stream, &[])).await?;
+        notes.extend(listing.notes);
+        let records = listing.records.unwrap_or_default();
+        mapped.push(reference::rows(stream, &connection.name, &records));
+    }
+    let [projects, boards, fields] = mapped.as_slice() else {
+        return Err(no_answer(connection));
+    };
+    let text = |row: &schemas::Row, column: &str| {
+        row.get(column)
+            .and_then(|value| value.as_str())
+            .unwrap_or_default()
+            .to_string()
+    };
+    let known = fields_of(fields);
+    let roles = fields::resolve(&known, &boards_of(boards), &connection.fields);
+    let with_role = known.iter().filter_map(|field| {
+        Some((
+            field.id.clone(),
+            field.name.clone(),
+            roles.role(&field.id)?.to_string(),
+        ))
+    });
+    Ok(Discovery {
+        site_url: greeting.server.base_url,
+        version: greeting.server.version,
+        source_time: greeting.source_time,
+        account: greeting.myself.display_name,
+        time_zone: greeting.time_zone,
+        projects: projects
+            .iter()
+            .map(|row| text(row, "project_key"))
+            .collect(),
+        boards: boards
+            .iter()
+            .filter_map(|row| {
+                Some(DiscoveredBoard {
+                    board_id: row.get("board_id")?.as_i64()?,
+                    name: text(row, "name"),
+                    kind: text(row, "type"),
+                    estimation_field_id: row
+                        .get("estimation_field_id")
+                        .and_then(|value| value.as_str().map(str::to_string)),
+                })
+            })
+            .collect(),
+        fields: with_role.collect(),
+        notes,
+    })
+}
+
+/// Asks the site and the account who they are. Wrong addresses and credentials end here.
+async fn greet(api: &Api<'_>, connection: &Connection) -> Result<Greeting> {
+    let server = api.server_info().await?;
+    let myself = api.myself().await?;
+    if server.deployment_type.eq_ignore_ascii_case("server") {
+        return Err(connection.refuse(format!(
+            "the site runs Jira Data Center {}, which this version does not read; it reads Jira Cloud",
+            server.version
+        )));
+    }
+    let mut notes = Vec::new();
+    let wanted = match connection.time_zone.trim() {
+        "" => myself.time_zone.as_str(),
+        configured => configured,
+    };
+    let time_zone = match wanted.parse::<chrono_tz::Tz>() {
+        Ok(zone) => zone.name().to_string(),
+        Err(_) if !connection.time_zone.trim().is_empty() => {
+            return Err(connection.refuse(format!(
+                "time_zone '{wanted}' is not an IANA time zone; write it like Europe/Berlin"
+            )));
+        }
+        Err(_) => {
+            let text =
+                format!("the account's time zone '{wanted}' is not known; days are counted in UTC");
+            notes.push(Note {
+                stream: ISSUES,
+                text,
+            });
+            "UTC".to_string()
+        }
+    };
+    let source_time = server.time().unwrap_or_else(|| {
+        let text = "the site does not tell its clock; this machine's is taken".to_string();
+        notes.push(Note {
+            stream: ISSUES,
+            text,
+        });
+        Utc::now()
+    });
+    Ok(Greeting {
+        server,
+        myself,
+        source_time,
+        time_zone,
+        notes,
+    })
+}
+
+/// Fields that the settings name and the site doesn't have.
+async fn unknown_overrides(warehouse: &Warehouse, connection: &Connection) -> Result<Vec<Note>> {
+    let overrides = &connection.fields;
+    let named = [
+        ("story_points", &overrides.story_points),
+        ("discipline_team", &overrides.discipline_team),
+        ("owner", &overrides.owner),
+        ("sprint", &overrides.sprint),
+        ("rank", &overrides.rank),
+    ];
+    if named.iter().all(|(_, field)| field.is_none()) {
+        return Ok(Vec::new());
+    }
+    let fields = fields_of(&context::live(warehouse, connection, FIELDS).await?);
+    let unknown = named.into_iter().filter_map(|(role, id)| {
+        let id = id
+            .as_ref()
+            .filter(|id| !fields.iter().any(|field| field.id == **id))?;
+        let text = format!("the settings take {id} as {role}, but the site has no such field");
+        Some(Note {
+            stream: FIELDS,
+            text,
+        })
+    });
+    Ok(unknown.collect())
+}
+
+fn spent(before: Counters, api: &Api<'_>) -> Counters {
+    let now = api.client().counters();
+    Counters {
+        requests: now.requests - before.requests,
+        retries: now.retries - before.retries,
+        bytes: now.bytes - before.bytes,
+    }
+}
+
+fn step(
+    connection: &str,
+    stream: &str,
+    started_at: DateTime<Utc>,
+    reports: &[StreamReport],
+    spent: Counters,
+    outcome: &Result<()>,
+) -> Step {
+    Step {
+        step: format!("{connection}.{stream}"),
+        status: if outcome.is_ok() {
+            "succeeded"
+        } else {
+            "failed"
+        }
+        .to_string(),
+        attempts: 1,
+        rows_in: reports.iter().map(|report| report.read).sum(),
+        rows_out: reports.iter().map(StreamReport::changed).sum(),
+        bytes: spent.bytes,
+        requests: spent.requests,
+        retries: spent.retries,
+        started_at,
+        finished_at: Utc::now(),
+        error: outcome.as_ref().err().map(Error::to_string),
+    }
+}
+
+fn no_answer(connection: &Connection) -> Error {
+    connection.refuse("the site answered nothing")
+}

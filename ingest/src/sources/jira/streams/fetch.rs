@@ -1,0 +1,206 @@
+//! Full listings of a site.
+
+use std::collections::HashSet;
+
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::super::api::{Api, Offered};
+use super::super::rows;
+use super::{BOARDS, FIELDS, PROJECTS, SPRINTS, STATUSES};
+use crate::land::Received;
+use crate::{Note, Result};
+
+/// Suffix of the key under which a board's configuration is landed.
+pub(crate) const CONFIGURATION: &str = "/configuration";
+
+/// A full listing, and what is worth knowing about it.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    /// `None` when the site doesn't offer it.
+    pub(crate) records: Option<Vec<Received>>,
+    pub(crate) notes: Vec<Note>,
+}
+
+/// Reads the listing of a reference stream. `boards` are the boards whose sprints are read.
+pub(crate) async fn fetch(api: &Api<'_>, stream: &'static str, boards: &[i64]) -> Result<Listing> {
+    match stream {
+        PROJECTS => Ok(plain(stream, api.projects().await?)),
+        STATUSES => Ok(plain(stream, api.statuses().await?)),
+        BOARDS => fetch_boards(api).await,
+        FIELDS => fetch_fields(api).await,
+        SPRINTS => fetch_sprints(api, boards).await,
+        _ => Ok(plain(stream, api.users().await?)),
+    }
+}
+
+/// Ids of listed boards.
+pub(crate) fn board_ids(records: &[Received]) -> Vec<i64> {
+    records
+        .iter()
+        .filter_map(|record| record.key.parse().ok())
+        .collect()
+}
+
+async fn fetch_boards(api: &Api<'_>) -> Result<Listing> {
+    let mut listing = plain(BOARDS, api.boards().await?);
+    let Some(boards) = listing.records.take() else {
+        return Ok(listing);
+    };
+    let ids = board_ids(&boards);
+    let asks = ids.iter().map(|id| api.board_configuration(*id).boxed());
+    let configurations = each(api, asks.collect()).await?;
+    let mut records = boards;
+    for (id, configuration) in ids.iter().zip(configurations) {
+        match configuration {
+            Offered::Yes(payload) => {
+                records.push(Received::new(format!("{id}{CONFIGURATION}"), payload.get()));
+            }
+            Offered::No(reason) => listing.notes.push(Note {
+                stream: BOARDS,
+                text: format!("board {id} shows no configuration: {reason}"),
+            }),
+        }
+    }
+    listing.records = Some(records);
+    Ok(listing)
+}
+
+/// The union of both listings: one leaves out fields of team-managed projects, the other fields
+/// that are on no screen.
+async fn fetch_fields(api: &Api<'_>) -> Result<Listing> {
+    let mut listing = plain(FIELDS, api.fields().await?);
+    match api.searched_fields().await? {
+        Offered::Yes(more) => {
+            let more = more.iter().map(|payload| received(payload));
+            let records = listing.records.get_or_insert_default();
+            records.extend(more);
+            unique(records);
+        }
+        Offered::No(reason) => listing.notes.push(Note {
+            stream: FIELDS,
+            text: format!("the field search is not offered: {reason}"),
+        }),
+    }
+    Ok(listing)
+}
+
+async fn fetch_sprints(api: &Api<'_>, boards: &[i64]) -> Result<Listing> {
+    let mut listing = Listing::default();
+    let mut records = Vec::new();
+    let asks = boards.iter().map(|id| api.board_sprints(*id).boxed());
+    let answers = each(api, asks.collect()).await?;
+    for (board, sprints) in boards.iter().zip(answers) {
+        match sprints {
+            Offered::Yes(sprints) => records.extend(sprints.iter().map(|payload| {
+                let record = received(payload);
+                Received {
+                    key: format!("{board}/{}", record.key),
+                    ..record
+                }
+            })),
+            Offered::No(reason) => listing.notes.push(Note {
+                stream: SPRINTS,
+                text: format!("board {board} has no sprints: {reason}"),
+            }),
+        }
+    }
+    unique(&mut records);
+    listing.records = Some(records);
+    Ok(listing)
+}
+
+/// Asks for something of each board, several at a time, in their order.
+async fn each<'a, T: Send + 'a>(
+    api: &Api<'_>,
+    asks: Vec<BoxFuture<'a, Result<Offered<T>>>>,
+) -> Result<Vec<Offered<T>>> {
+    let in_flight = api.client().limits().in_flight.max(1);
+    futures::stream::iter(asks)
+        .buffered(in_flight)
+        .try_collect()
+        .await
+}
+
+fn plain(stream: &'static str, offered: Offered<Vec<Box<RawValue>>>) -> Listing {
+    match offered {
+        Offered::Yes(payloads) => {
+            let mut records = payloads.iter().map(|payload| received(payload)).collect();
+            unique(&mut records);
+            Listing {
+                records: Some(records),
+                notes: Vec::new(),
+            }
+        }
+        Offered::No(reason) => {
+            let text = format!("the site does not offer {stream}: {reason}");
+            Listing {
+                records: None,
+                notes: vec![Note { stream, text }],
+            }
+        }
+    }
+}
+
+/// A record with the key it carries. The text is kept as it is.
+pub(crate) fn received(payload: &RawValue) -> Received {
+    #[derive(Default, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Ids {
+        id: Value,
+        account_id: Value,
+        key: Value,
+        name: Value,
+    }
+    let ids: Ids = serde_json::from_str(payload.get()).unwrap_or_default();
+    let key = [ids.id, ids.account_id, ids.key, ids.name]
+        .iter()
+        .find_map(|value| match value {
+            Value::String(text) if !text.is_empty() => Some(text.clone()),
+            value => rows::id(value).map(|id| id.to_string()),
+        });
+    let payload = payload.get();
+    Received::new(
+        key.unwrap_or_else(|| Received::fallback_key(payload)),
+        payload,
+    )
+}
+
+/// Drops records whose key came before: lists shift while their pages are read.
+fn unique(records: &mut Vec<Received>) {
+    let mut seen = HashSet::new();
+    records.retain(|record| seen.insert(record.key.clone()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(payload: &str) -> String {
+        received(&RawValue::from_string(payload.to_string()).unwrap()).key
+    }
+
+    #[test]
+    fn records_are_keyed_by_what_identifies_them() {
+        assert_eq!(key(r#"{"id":8,"name":"B"}"#), "8");
+        assert_eq!(key(r#"{"id":"10007","key":"CC"}"#), "10007");
+        assert_eq!(key(r#"{"accountId":"557058:x","name":"n"}"#), "557058:x");
+        assert_eq!(key(r#"{"key":"JIRAUSER1"}"#), "JIRAUSER1");
+        assert!(key("[]").starts_with('?'));
+        assert!(key(r#"{"id":null}"#).starts_with('?'));
+    }
+
+    #[test]
+    fn a_record_that_comes_twice_is_one() {
+        let mut records = vec![
+            Received::new("1", "a"),
+            Received::new("2", "b"),
+            Received::new("1", "c"),
+        ];
+        unique(&mut records);
+        assert_eq!(records, [Received::new("1", "a"), Received::new("2", "b")]);
+    }
+}

@@ -1,0 +1,359 @@
+//! Issues and their changelogs: the first load by creation, then what was updated.
+//!
+//! The cursor is three marks on `jira.issues`: `high_water_ms` is the largest `updated` of the
+//! search index among committed issues; until the first load is complete there is none, but
+//! `backfill_created_ms` (creation of the last committed issue) and `backfill_start_ms` (the
+//! newest `updated` when the load began, where incremental reading will take over).
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::{StreamExt, TryStreamExt};
+use schemas::TableName;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use warehouse::{Commit, Warehouse};
+
+use super::super::api::{Api, Ask, BULK_ISSUES, Found, History};
+use super::super::context::Context;
+use super::super::jql::{self, Scope};
+use super::super::{rows, time};
+use super::batch::{self, Batch};
+use super::fetch::received;
+use super::{CHANGELOGS, ISSUES};
+use crate::http::Tokens;
+use crate::land::{Landing, Received};
+use crate::{Event, Progress, Result, StreamReport};
+
+/// Value of a mark that is not set.
+const UNSET: i64 = -1;
+
+/// Pause before asking again for issues that the site could not hand out.
+const WITHHELD_PAUSE: Duration = Duration::from_secs(1);
+
+/// What one call handed out: issues, and those that it could not, with the reason.
+type Handed = (Vec<Box<RawValue>>, Vec<(i64, String)>);
+
+/// Reads issues and changelogs of one connection.
+pub(crate) struct Reader<'r, 'a> {
+    pub(crate) warehouse: &'r Warehouse,
+    pub(crate) api: &'r Api<'a>,
+    pub(crate) context: &'r Context,
+    pub(crate) landing: &'r mut Landing<'a>,
+    pub(crate) progress: &'r dyn Progress,
+    pub(crate) scope: Scope,
+    pub(crate) run_id: &'r str,
+    pub(crate) batch_issues: usize,
+    pub(crate) look_back: Duration,
+    /// The two reports: issues, changelogs.
+    pub(crate) issues: StreamReport,
+    pub(crate) changelogs: StreamReport,
+}
+
+/// The cursor of a connection's issues.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    pub(crate) high_water_ms: Option<i64>,
+    pub(crate) backfill_created_ms: Option<i64>,
+    pub(crate) backfill_start_ms: Option<i64>,
+}
+
+impl Cursor {
+    pub(crate) async fn load(warehouse: &Warehouse, connection: &str) -> Result<Self> {
+        Ok(Self {
+            high_water_ms: mark(warehouse, connection, "high_water_ms").await?,
+            backfill_created_ms: mark(warehouse, connection, "backfill_created_ms").await?,
+            backfill_start_ms: mark(warehouse, connection, "backfill_start_ms").await?,
+        })
+    }
+
+    /// The marks as a commit carries them.
+    fn marks(self, connection: &str) -> Vec<(String, i64)> {
+        [
+            ("high_water_ms", self.high_water_ms),
+            ("backfill_created_ms", self.backfill_created_ms),
+            ("backfill_start_ms", self.backfill_start_ms),
+        ]
+        .into_iter()
+        .map(|(name, value)| (mark_name(connection, name), value.unwrap_or(UNSET)))
+        .collect()
+    }
+}
+
+/// A mark of the issues table; `None` when it is not set.
+pub(crate) async fn mark(
+    warehouse: &Warehouse,
+    connection: &str,
+    name: &str,
+) -> Result<Option<i64>> {
+    let table = TableName::new("jira", "issues");
+    let mark = warehouse
+        .tables()
+        .mark(&table, &mark_name(connection, name))
+        .await?;
+    Ok(mark.filter(|value| *value != UNSET))
+}
+
+/// Full name of a mark of the issues table.
+pub(crate) fn mark_name(connection: &str, name: &str) -> String {
+    format!("{connection}/{ISSUES}/{name}")
+}
+
+impl Reader<'_, '_> {
+    /// Reads what is new: the rest of the first load, or what was updated since the last run.
+    /// `full` forgets the cursor; the rows stay and are merged.
+    pub(crate) async fn read(&mut self, full: bool) -> Result<()> {
+        let connection = self.context.connection.clone();
+        let mut cursor = Cursor::load(self.warehouse, &connection).await?;
+        if full {
+            cursor = Cursor::default();
+            self.commit(Vec::new(), cursor).await?;
+        }
+        match cursor.high_water_ms {
+            Some(high_water_ms) => self.update(cursor, high_water_ms).await,
+            None => self.backfill(cursor).await,
+        }
+    }
+
+    /// The first load, by creation: an order that never changes while pages are read.
+    async fn backfill(&mut self, mut cursor: Cursor) -> Result<()> {
+        if cursor.backfill_start_ms.is_none() {
+            let newest = self.search_once(&self.scope.newest()).await?;
+            cursor.backfill_start_ms = newest.and_then(|one| one.updated_us).map(milliseconds);
+        }
+        let from_ms = cursor.backfill_created_ms.map_or(0, jql::floor_minute);
+        let search = self.scope.created_since(from_ms);
+        let (mut waiting, mut token, mut seen) = (Vec::new(), None, Tokens::default());
+        loop {
+            let page = self
+                .api
+                .search(&search, Ask::Ids, None, token.as_deref(), &mut seen)
+                .await?;
+            waiting.extend(page.found.iter().map(|found| found.issue_id));
+            while waiting.len() > self.batch_issues {
+                let rest = waiting.split_off(self.batch_issues);
+                self.load(&std::mem::replace(&mut waiting, rest), &mut cursor, false)
+                    .await?;
+            }
+            match page.next {
+                Some(next) => token = Some(next),
+                None => break,
+            }
+        }
+        self.load(&waiting, &mut cursor, true).await
+    }
+
+    /// Loads a batch of the first load; the last one hands over to incremental reading.
+    async fn load(&mut self, ids: &[i64], cursor: &mut Cursor, last: bool) -> Result<()> {
+        let batch = self.fetch(ids).await?;
+        let (rows, reach) = self.land(&batch).await?;
+        cursor.backfill_created_ms = cursor.backfill_created_ms.max(reach.0);
+        if last {
+            cursor.high_water_ms = cursor.backfill_start_ms;
+        }
+        self.commit(rows, *cursor).await
+    }
+
+    /// What was updated since the last run, oldest update first.
+    async fn update(&mut self, mut cursor: Cursor, high_water_ms: i64) -> Result<()> {
+        let look_back_ms = i64::try_from(self.look_back.as_millis()).unwrap_or(i64::MAX);
+        let search = self
+            .scope
+            .updated_since(jql::look_back(high_water_ms, look_back_ms));
+        let (mut waiting, mut token, mut seen) = (Vec::new(), None, Tokens::default());
+        let withheld: Vec<i64> = self
+            .landing
+            .withheld(ISSUES)
+            .iter()
+            .filter_map(|key| key.parse().ok())
+            .collect();
+        for ids in withheld.chunks(self.batch_issues) {
+            self.refresh(ids, cursor).await?;
+        }
+        loop {
+            let page = self
+                .api
+                .search(&search, Ask::Updated, None, token.as_deref(), &mut seen)
+                .await?;
+            let reached = page.found.iter().filter_map(|found| found.updated_us).max();
+            waiting.extend(self.changed(page.found).await?);
+            let last = page.next.is_none();
+            // What the index has shown so far is committed before the mark moves past it.
+            cursor.high_water_ms = cursor.high_water_ms.max(reached.map(milliseconds));
+            if last || waiting.len() >= self.batch_issues {
+                self.refresh(&std::mem::take(&mut waiting), cursor).await?;
+            }
+            match page.next {
+                Some(next) => token = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Fetches and commits changed issues, with the cursor.
+    async fn refresh(&mut self, ids: &[i64], cursor: Cursor) -> Result<()> {
+        let batch = self.fetch(ids).await?;
+        let (rows, _) = self.land(&batch).await?;
+        self.commit(rows, cursor).await
+    }
+
+    /// Ids of the issues whose stored state is not the one that the search tells.
+    async fn changed(&mut self, mut found: Vec<Found>) -> Result<Vec<i64>> {
+        let mut seen = HashSet::new();
+        found.retain(|one| seen.insert(one.issue_id));
+        let (Some(low), Some(high)) = (seen.iter().min().copied(), seen.iter().max().copied())
+        else {
+            return Ok(Vec::new());
+        };
+        let ids: Vec<_> = seen.iter().map(i64::to_string).collect();
+        let filter = format!(
+            "connection = '{}' and issue_id >= {low} and issue_id <= {high} and issue_id in ({})",
+            self.context.connection.replace('\'', "''"),
+            ids.join(", ")
+        );
+        let table = TableName::new("jira", "issues");
+        let stored = self.warehouse.tables().rows(&table, Some(&filter)).await?;
+        let stored: HashMap<i64, i64> = stored
+            .iter()
+            .filter(|row| row.get("deleted_at").is_none_or(Value::is_null))
+            .filter_map(|row| {
+                let updated = time::instant(row.get("updated_at")?).ok()??;
+                Some((row.get("issue_id")?.as_i64()?, updated.timestamp_micros()))
+            })
+            .collect();
+        // An index that lags tells an older state than the stored one; nothing is missing then.
+        let is_known = |one: &Found| match (stored.get(&one.issue_id), one.updated_us) {
+            (Some(stored), Some(told)) => *stored >= told,
+            _ => false,
+        };
+        let known = found.iter().filter(|one| is_known(one)).count() as u64;
+        self.issues.read += known;
+        self.issues.unchanged += known;
+        Ok(found
+            .iter()
+            .filter(|one| !is_known(one))
+            .map(|one| one.issue_id)
+            .collect())
+    }
+
+    /// Whole issues with all their history entries.
+    async fn fetch(&mut self, ids: &[i64]) -> Result<Batch> {
+        if ids.is_empty() {
+            return Ok(Batch::default());
+        }
+        let (mut issues, mut withheld) = self.fetch_issues(ids).await?;
+        if !withheld.is_empty() {
+            tokio::time::sleep(WITHHELD_PAUSE).await;
+            let again: Vec<i64> = withheld.iter().map(|(id, _)| *id).collect();
+            let (more, still) = self.fetch_issues(&again).await?;
+            issues.extend(more);
+            withheld = still;
+        }
+        for (id, reason) in &withheld {
+            self.issues.quarantined += 1;
+            self.landing
+                .withhold(ISSUES, &id.to_string(), reason)
+                .await?;
+        }
+        let given: Vec<i64> = issues
+            .iter()
+            .filter_map(|issue| issue.key.parse().ok())
+            .collect();
+        let histories = self
+            .api
+            .changelogs(&given)
+            .await?
+            .iter()
+            .map(history)
+            .collect();
+        self.issues.unseen += ids.len().saturating_sub(issues.len() + withheld.len()) as u64;
+        Ok(Batch { issues, histories })
+    }
+
+    async fn fetch_issues(&self, ids: &[i64]) -> Result<(Vec<Received>, Vec<(i64, String)>)> {
+        let in_flight = self.api.client().limits().in_flight.max(1);
+        let calls: Vec<BoxFuture<'_, Result<Handed>>> = ids
+            .chunks(BULK_ISSUES)
+            .map(|part| Box::pin(self.api.issues(part)) as BoxFuture<'_, Result<Handed>>)
+            .collect();
+        let answers: Vec<Handed> = futures::stream::iter(calls)
+            .buffered(in_flight)
+            .try_collect()
+            .await?;
+        let (mut issues, mut withheld) = (Vec::with_capacity(ids.len()), Vec::new());
+        for (payloads, errors) in answers {
+            issues.extend(payloads.iter().map(|payload| {
+                let record = received(payload);
+                Received {
+                    source_updated: rows::updated(&record.payload),
+                    ..record
+                }
+            }));
+            withheld.extend(errors);
+        }
+        Ok((issues, withheld))
+    }
+
+    /// Lands a batch and appends its history entries; returns the rows of the issues.
+    async fn land(&mut self, batch: &Batch) -> Result<(Vec<schemas::Row>, batch::Reach)> {
+        batch::land(self.landing, batch).await?;
+        let commit = Commit {
+            run_id: self.run_id.to_string(),
+            marks: Vec::new(),
+        };
+        let report = &mut self.changelogs;
+        batch::append_histories(
+            self.warehouse,
+            self.context,
+            self.landing,
+            &batch.histories,
+            &commit,
+            report,
+        )
+        .await?;
+        self.progress.event(&Event::Committed {
+            stream: CHANGELOGS,
+            records: report.read,
+        });
+        batch::map_issues(self.context, self.landing, &batch.issues, &mut self.issues).await
+    }
+
+    /// Merges rows of issues, with the cursor and the fingerprint of their mapping.
+    async fn commit(&mut self, rows: Vec<schemas::Row>, cursor: Cursor) -> Result<()> {
+        let connection = &self.context.connection;
+        let mut marks = cursor.marks(connection);
+        marks.push((mark_name(connection, "mapping"), self.context.fingerprint()));
+        let commit = Commit {
+            run_id: self.run_id.to_string(),
+            marks,
+        };
+        batch::merge_issues(self.warehouse, rows, &commit, &mut self.issues).await?;
+        self.progress.event(&Event::Committed {
+            stream: ISSUES,
+            records: self.issues.read,
+        });
+        Ok(())
+    }
+
+    async fn search_once(&self, search: &str) -> Result<Option<Found>> {
+        let mut seen = Tokens::default();
+        let page = self
+            .api
+            .search(search, Ask::Updated, Some(1), None, &mut seen)
+            .await?;
+        Ok(page.found.first().copied())
+    }
+}
+
+fn history(history: &History) -> Received {
+    let record = received(&history.payload);
+    Received {
+        key: format!("{}/{}", history.issue_id, record.key),
+        ..record
+    }
+}
+
+fn milliseconds(microseconds: i64) -> i64 {
+    microseconds.div_euclid(1000)
+}

@@ -1,0 +1,99 @@
+//! The kinds of records that are read of a site.
+
+pub(crate) mod batch;
+pub(crate) mod fetch;
+pub(crate) mod issues;
+pub(crate) mod reference;
+
+use crate::{Connection, Result};
+
+pub(crate) const PROJECTS: &str = "projects";
+pub(crate) const STATUSES: &str = "statuses";
+pub(crate) const BOARDS: &str = "boards";
+pub(crate) const FIELDS: &str = "fields";
+pub(crate) const SPRINTS: &str = "sprints";
+pub(crate) const USERS: &str = "users";
+pub(crate) const ISSUES: &str = "issues";
+pub(crate) const CHANGELOGS: &str = "changelogs";
+
+/// Streams that are read as full listings, in order: the parts that fields play depend on the
+/// boards, the sprints are asked for board by board.
+pub(crate) const REFERENCE: &[&str] = &[PROJECTS, STATUSES, BOARDS, FIELDS, SPRINTS, USERS];
+
+/// What the mapping of issues depends on.
+const NEEDED_BY_ISSUES: &[&str] = &[STATUSES, BOARDS, FIELDS];
+
+/// Which streams a run reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Selection {
+    /// Reference streams, in order.
+    pub(crate) reference: Vec<&'static str>,
+    /// Whether issues and changelogs are read; they always go together.
+    pub(crate) issues: bool,
+}
+
+impl Selection {
+    /// The streams of the names given; all for none. Tables that a stream fills may be named too.
+    pub(crate) fn of(connection: &Connection, names: &[String]) -> Result<Self> {
+        let mut wanted = Vec::new();
+        for name in names {
+            match name.as_str() {
+                "board_columns" => wanted.push(BOARDS),
+                "board_sprints" => wanted.extend([BOARDS, SPRINTS]),
+                SPRINTS => wanted.extend([BOARDS, SPRINTS]),
+                ISSUES | CHANGELOGS | "changelog_items" => wanted.push(ISSUES),
+                name => match REFERENCE.iter().find(|stream| **stream == name) {
+                    Some(stream) => wanted.push(stream),
+                    None => {
+                        return Err(connection.refuse(format!(
+                            "there is no stream '{name}'; the streams are {}, {ISSUES} and {CHANGELOGS}",
+                            REFERENCE.join(", ")
+                        )));
+                    }
+                },
+            }
+        }
+        let issues = names.is_empty() || wanted.contains(&ISSUES);
+        if issues {
+            wanted.extend(NEEDED_BY_ISSUES);
+        }
+        let reads = |stream: &&&str| names.is_empty() || wanted.contains(stream);
+        Ok(Self {
+            reference: REFERENCE.iter().filter(reads).copied().collect(),
+            issues,
+        })
+    }
+
+    /// Whether everything is read.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.issues && self.reference.len() == REFERENCE.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::tests::connection;
+
+    fn select(names: &[&str]) -> Result<Selection> {
+        let names: Vec<_> = names.iter().map(|name| name.to_string()).collect();
+        Selection::of(&connection("https://x"), &names)
+    }
+
+    #[test]
+    fn streams_bring_what_they_need() {
+        assert!(select(&[]).unwrap().is_complete());
+        let issues = select(&["changelog_items"]).unwrap();
+        assert_eq!(issues.reference, [STATUSES, BOARDS, FIELDS]);
+        assert!(issues.issues && !issues.is_complete());
+        assert_eq!(
+            select(&["sprints", "users"]).unwrap().reference,
+            [BOARDS, SPRINTS, USERS]
+        );
+        let error = select(&["sprint"]).unwrap_err().to_string();
+        assert!(
+            error.contains("no stream 'sprint'; the streams are projects,"),
+            "{error}"
+        );
+    }
+}

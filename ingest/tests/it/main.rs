@@ -1,0 +1,151 @@
+//! Behaviour of ingest against a scripted site and against the simulator.
+
+mod engine;
+mod failures;
+mod site;
+
+use std::time::Duration;
+
+use ingest::{
+    Auth, Connection, FieldOverrides, Limits, Result, Secret, Silent, SyncOptions, SyncReport,
+};
+use schemas::{Row, TableName, contracts};
+use tokio::sync::{RwLock, RwLockReadGuard};
+use warehouse::{Config, Warehouse};
+
+/// Faults are armed for the whole process: tests that arm one run alone.
+static FAULTS: RwLock<()> = RwLock::const_new(());
+
+/// A warehouse in a folder of its own.
+struct Lake {
+    warehouse: Warehouse,
+    _folder: tempfile::TempDir,
+    _no_faults: Option<RwLockReadGuard<'static, ()>>,
+}
+
+impl Lake {
+    async fn open() -> Self {
+        let guard = FAULTS.read().await;
+        Self {
+            _no_faults: Some(guard),
+            ..Self::unguarded().await
+        }
+    }
+
+    async fn unguarded() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().display();
+        let config = Config {
+            store_url: format!("file:{path}/lake"),
+            metadata_url: format!("sqlite:{path}/meta.db"),
+            ..Config::default()
+        };
+        let warehouse = Warehouse::open(&config).await.unwrap();
+        Self {
+            warehouse,
+            _folder: folder,
+            _no_faults: None,
+        }
+    }
+
+    /// All rows of all tables, in a fixed order.
+    async fn rows(&self) -> Vec<(String, Vec<String>)> {
+        let mut all = Vec::new();
+        for contract in contracts() {
+            let rows = self
+                .warehouse
+                .tables()
+                .rows(contract.table(), None)
+                .await
+                .unwrap();
+            let mut rows: Vec<_> = rows
+                .into_iter()
+                .map(|row| serde_json::Value::Object(row).to_string())
+                .collect();
+            rows.sort();
+            all.push((contract.table().to_string(), rows));
+        }
+        all
+    }
+
+    /// Versions of all tables.
+    async fn versions(&self) -> Vec<(String, Option<u64>)> {
+        let mut all = Vec::new();
+        for contract in contracts() {
+            let version = self
+                .warehouse
+                .tables()
+                .version(contract.table())
+                .await
+                .unwrap();
+            all.push((contract.table().to_string(), version));
+        }
+        all
+    }
+
+    async fn table(&self, name: &str) -> Vec<Row> {
+        self.warehouse
+            .tables()
+            .rows(&TableName::new("jira", name), None)
+            .await
+            .unwrap()
+    }
+
+    async fn raw_files(&self) -> usize {
+        let mut files = 0;
+        for stream in [
+            "projects",
+            "statuses",
+            "boards",
+            "fields",
+            "sprints",
+            "users",
+            "issues",
+            "changelogs",
+        ] {
+            files += self
+                .warehouse
+                .raw()
+                .files("acme", stream)
+                .await
+                .unwrap()
+                .len();
+        }
+        files
+    }
+
+    async fn sync(&self, connection: &Connection) -> Result<SyncReport> {
+        ingest::sync(&self.warehouse, connection, &options(), &Silent).await
+    }
+
+    async fn sync_with(&self, connection: &Connection, options: SyncOptions) -> Result<SyncReport> {
+        ingest::sync(&self.warehouse, connection, &options, &Silent).await
+    }
+}
+
+fn connection(url: &str) -> Connection {
+    Connection {
+        name: "acme".into(),
+        kind: "jira".into(),
+        url: url.into(),
+        auth: Auth::Basic,
+        email: "reporter@example.org".into(),
+        token: Secret::new("simulator-token"),
+        projects: Vec::new(),
+        time_zone: String::new(),
+        fields: FieldOverrides::default(),
+        insecure: false,
+    }
+}
+
+/// Small batches, so that small sites need several; short pauses.
+fn options() -> SyncOptions {
+    SyncOptions {
+        batch_issues: 4,
+        limits: Limits {
+            pause: Duration::from_millis(5),
+            ..Limits::default()
+        },
+        ..SyncOptions::default()
+    }
+}

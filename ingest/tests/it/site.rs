@@ -1,0 +1,397 @@
+//! A small scripted Jira: exact about what it answers, and wrong on demand. The simulator shows
+//! that ingest understands a faithful site; this one shows that it survives the other kind.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Milliseconds of the site's clock when it starts.
+pub const START: i64 = 1_772_366_400_000;
+
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub path: String,
+    pub query: String,
+    pub body: Value,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: String,
+    /// Announce more bytes than are sent.
+    pub cut: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Issue {
+    pub created: i64,
+    pub updated: i64,
+    pub fields: Value,
+    pub histories: Vec<Value>,
+}
+
+#[derive(Default)]
+pub struct State {
+    pub now: i64,
+    pub issues: BTreeMap<i64, Issue>,
+    pub projects: Vec<Value>,
+    pub boards: Vec<Value>,
+    /// By board; a board without an entry does not support sprints.
+    pub sprints: BTreeMap<i64, Vec<Value>>,
+    pub statuses: Vec<Value>,
+    pub fields: Vec<Value>,
+    pub users: Vec<Value>,
+    /// Given instead of the real answers to paths that end so, one after the other.
+    pub scripted: VecDeque<(&'static str, Reply)>,
+    /// Issues that bulk fetch names in `issueErrors`.
+    pub withheld: Vec<i64>,
+    /// Paths that the site doesn't have.
+    pub missing: Vec<&'static str>,
+    pub same_token: bool,
+    pub asked: Vec<Asked>,
+}
+
+#[derive(Clone)]
+pub struct Site {
+    pub address: SocketAddr,
+    state: Arc<Mutex<State>>,
+}
+
+impl Site {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let state = State {
+            now: START,
+            projects: vec![json!({"id": "10007", "key": "EE", "name": "E"})],
+            boards: vec![
+                json!({"id": 8, "name": "B", "type": "scrum", "location": {"projectId": 10007}}),
+                json!({"id": 9, "name": "K", "type": "kanban"}),
+            ],
+            sprints: BTreeMap::from([(
+                8,
+                vec![
+                    json!({"id": 7, "name": "S7", "state": "active", "originBoardId": 8,
+                    "startDate": "2026-03-01T08:00:00.000Z"}),
+                ],
+            )]),
+            statuses: vec![
+                json!({"id": "1", "name": "To Do", "statusCategory": {"key": "new"}}),
+                json!({"id": "3", "name": "Done", "statusCategory": {"key": "done"}}),
+            ],
+            fields: vec![
+                json!({"id": "summary", "name": "Summary", "custom": false, "schema": {"type": "string"}}),
+                json!({"id": "customfield_20", "name": "Sprint", "custom": true, "schema":
+                    {"type": "array", "custom": "com.pyxis.greenhopper.jira:gh-sprint"}}),
+                json!({"id": "customfield_16", "name": "Story Points", "custom": true, "schema":
+                    {"type": "number", "custom": "x:float"}}),
+            ],
+            users: vec![json!({"accountId": "u1", "displayName": "U", "active": true})],
+            ..State::default()
+        };
+        let site = Self {
+            address,
+            state: Arc::new(Mutex::new(state)),
+        };
+        let serving = site.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let site = serving.clone();
+                tokio::spawn(async move { site.serve(stream).await });
+            }
+        });
+        site
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub fn edit<T>(&self, edit: impl FnOnce(&mut State) -> T) -> T {
+        edit(&mut self.state.lock().unwrap())
+    }
+
+    /// Paths asked for since the last call.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.edit(|state| std::mem::take(&mut state.asked))
+    }
+
+    /// Answers the next request to a path that ends so with something else.
+    pub fn script(&self, path: &'static str, status: u16, body: &str) {
+        let reply = Reply {
+            status,
+            body: body.to_string(),
+            ..Reply::default()
+        };
+        self.edit(|state| state.scripted.push_back((path, reply)));
+    }
+
+    /// Creates an issue, a second after the last change.
+    pub fn create(&self, id: i64) {
+        self.edit(|state| {
+            state.now += 1000;
+            let issue = Issue {
+                created: state.now,
+                updated: state.now,
+                fields: json!({
+                    "project": {"id": "10007", "key": "EE"},
+                    "issuetype": {"id": "1", "name": "Story", "subtask": false},
+                    "summary": format!("issue {id}"),
+                    "status": {"id": "1", "name": "To Do"},
+                    "customfield_16": null, "customfield_20": null,
+                }),
+                histories: Vec::new(),
+            };
+            state.issues.insert(id, issue);
+        });
+    }
+
+    /// Changes a field of an issue, a second after the last change.
+    pub fn change(&self, id: i64, field: &str, to: Value) {
+        self.edit(|state| {
+            state.now += 1000;
+            let now = state.now;
+            let issue = state.issues.get_mut(&id).unwrap();
+            issue.updated = now;
+            let history = json!({"id": format!("{}", now / 1000), "created": text(now),
+                "author": {"accountId": "u1"},
+                "items": [{"field": field, "fieldId": field, "fieldtype": "jira",
+                    "from": null, "to": to.to_string()}]});
+            issue.fields[field] = to;
+            issue.histories.push(history);
+        });
+    }
+
+    async fn serve(&self, stream: TcpStream) {
+        let mut reader = BufReader::new(stream);
+        let mut line = String::new();
+        reader.read_line(&mut line).await.unwrap_or_default();
+        let mut parts = line.split_whitespace();
+        let target = parts.nth(1).unwrap_or_default().to_string();
+        let mut length = 0;
+        loop {
+            let mut header = String::new();
+            if reader.read_line(&mut header).await.unwrap_or_default() <= 2 {
+                break;
+            }
+            if let Some(value) = header.to_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).await.unwrap_or_default();
+        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+        let asked = Asked {
+            path: path.to_string(),
+            query: query.to_string(),
+            body: serde_json::from_slice(&body).unwrap_or_default(),
+        };
+        let reply = self.edit(|state| {
+            state.asked.push(asked.clone());
+            state.reply(&asked)
+        });
+        let mut text = format!("HTTP/1.1 {} X\r\nconnection: close\r\n", reply.status);
+        for (name, value) in &reply.headers {
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
+        let announced = reply.body.len() + if reply.cut { 100 } else { 0 };
+        text.push_str(&format!(
+            "content-length: {announced}\r\n\r\n{}",
+            reply.body
+        ));
+        let mut stream = reader.into_inner();
+        let _ = stream.write_all(text.as_bytes()).await;
+        let _ = stream.shutdown().await;
+    }
+}
+
+impl State {
+    fn reply(&mut self, asked: &Asked) -> Reply {
+        if let Some(at) = self
+            .scripted
+            .iter()
+            .position(|(path, _)| asked.path.ends_with(path))
+        {
+            return self.scripted.remove(at).unwrap().1;
+        }
+        if self.missing.iter().any(|path| asked.path.ends_with(path)) {
+            return refused(404, "not here");
+        }
+        let board = || asked.path.split('/').nth(5)?.parse::<i64>().ok();
+        match asked.path.as_str() {
+            "/rest/api/3/serverInfo" => ok(json!({"baseUrl": "https://acme.atlassian.net",
+                "version": "1001.0", "deploymentType": "Cloud", "serverTime": text(self.now)})),
+            "/rest/api/3/myself" => {
+                ok(json!({"accountId": "u1", "displayName": "U", "timeZone": "Europe/Berlin"}))
+            }
+            "/rest/api/3/project/search" => values(&self.projects, asked),
+            "/rest/agile/1.0/board" => values(&self.boards, asked),
+            "/rest/api/3/status" => ok(json!(self.statuses)),
+            "/rest/api/3/field" => ok(json!(self.fields)),
+            "/rest/api/3/field/search" => values(&self.fields, asked),
+            "/rest/api/3/users/search" if asked.query.contains("startAt=0") => {
+                ok(json!(self.users))
+            }
+            "/rest/api/3/users/search" => ok(json!([])),
+            "/rest/api/3/search/jql" => self.search(&asked.body),
+            "/rest/api/3/issue/bulkfetch" => self.bulk(&asked.body),
+            "/rest/api/3/changelog/bulkfetch" => self.changelogs(&asked.body),
+            path if path.ends_with("/sprint") => match board().and_then(|id| self.sprints.get(&id))
+            {
+                Some(sprints) => values(sprints, asked),
+                None => refused(400, "The board does not support sprints"),
+            },
+            path if path.ends_with("/configuration") => ok(json!({"columnConfig": {"columns": [
+                {"name": "To do", "statuses": [{"id": "1"}]}, {"name": "Done", "statuses": [{"id": "3"}]}]},
+                "estimation": {"type": "field", "field": {"fieldId": "customfield_16"}}})),
+            _ => refused(404, "no such path"),
+        }
+    }
+
+    /// Three issues a page; the token is the position.
+    fn search(&self, body: &Value) -> Reply {
+        let jql = body["jql"].as_str().unwrap();
+        let bound: i64 = jql
+            .split(">= ")
+            .nth(1)
+            .unwrap()
+            .split(' ')
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap();
+        let by_created = jql.starts_with("created");
+        let at = |issue: &Issue| {
+            if by_created {
+                issue.created
+            } else {
+                issue.updated
+            }
+        };
+        let mut found: Vec<_> = self
+            .issues
+            .iter()
+            .filter(|(_, issue)| at(issue) >= bound)
+            .map(|(id, issue)| (at(issue), *id))
+            .collect();
+        found.sort_unstable();
+        if jql.ends_with("DESC") {
+            found.reverse();
+        }
+        let start: usize = body["nextPageToken"]
+            .as_str()
+            .map_or(0, |token| token.parse().unwrap());
+        let size = body["maxResults"].as_u64().unwrap().min(3) as usize;
+        let page: Vec<_> = found
+            .iter()
+            .skip(start)
+            .take(size)
+            .map(|(_, id)| match body["fields"][0].as_str() {
+                Some("updated") => {
+                    json!({"id": id.to_string(), "fields": {"updated": text(self.issues[id].updated)}})
+                }
+                _ => json!({"id": id.to_string()}),
+            })
+            .collect();
+        let mut answer = json!({"issues": page, "isLast": start + size >= found.len()});
+        if start + size < found.len() {
+            let next = if self.same_token { size } else { start + size };
+            answer["nextPageToken"] = next.to_string().into();
+        }
+        ok(answer)
+    }
+
+    fn bulk(&self, body: &Value) -> Reply {
+        let (mut issues, mut errors) = (Vec::new(), Vec::new());
+        for id in asked_ids(body) {
+            if self.withheld.contains(&id) {
+                errors.push(json!({"id": id.to_string(), "errorMessage": "try later"}));
+            } else if let Some(issue) = self.issues.get(&id) {
+                let mut fields =
+                    json!({"created": text(issue.created), "updated": text(issue.updated)});
+                for (name, value) in issue.fields.as_object().unwrap() {
+                    fields[name] = value.clone();
+                }
+                issues.push(
+                    json!({"id": id.to_string(), "key": format!("EE-{id}"), "fields": fields}),
+                );
+            }
+        }
+        ok(json!({"issues": issues, "issueErrors": errors}))
+    }
+
+    /// Two history entries a page, so that one issue's entries are spread over pages.
+    fn changelogs(&self, body: &Value) -> Reply {
+        let ids = asked_ids(body);
+        let of = |id: &i64| {
+            self.issues
+                .get(id)
+                .into_iter()
+                .flat_map(|issue| issue.histories.clone())
+        };
+        let all: Vec<_> = ids
+            .iter()
+            .flat_map(|id| of(id).map(move |history| (*id, history)))
+            .collect();
+        let start: usize = body["nextPageToken"]
+            .as_str()
+            .map_or(0, |token| token.parse().unwrap());
+        let page: Vec<_> = all
+            .iter()
+            .skip(start)
+            .take(2)
+            .map(|(id, history)| json!({"issueId": id.to_string(), "changeHistories": [history]}))
+            .collect();
+        let mut answer = json!({"issueChangeLogs": page});
+        if start + 2 < all.len() {
+            answer["nextPageToken"] = (start + 2).to_string().into();
+        }
+        ok(answer)
+    }
+}
+
+fn asked_ids(body: &Value) -> Vec<i64> {
+    let ids = body["issueIdsOrKeys"].as_array().unwrap();
+    assert!(ids.len() <= 1000);
+    ids.iter()
+        .map(|id| id.as_str().unwrap().parse().unwrap())
+        .collect()
+}
+
+/// One value a page; a page never says how many there are.
+fn values(values: &[Value], asked: &Asked) -> Reply {
+    let start = asked
+        .query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("startAt="));
+    let start: usize = start.unwrap().parse().unwrap();
+    let page: Vec<_> = values.iter().skip(start).take(1).collect();
+    ok(json!({"values": page, "isLast": start + 1 >= values.len(), "startAt": start}))
+}
+
+fn ok(body: Value) -> Reply {
+    Reply {
+        status: 200,
+        body: body.to_string(),
+        ..Reply::default()
+    }
+}
+
+fn refused(status: u16, message: &str) -> Reply {
+    Reply {
+        status,
+        body: json!({"errorMessages": [message]}).to_string(),
+        ..Reply::default()
+    }
+}
+
+fn text(ms: i64) -> String {
+    let at = chrono::DateTime::from_timestamp_millis(ms).unwrap();
+    at.format("%Y-%m-%dT%H:%M:%S%.3f+0000").to_string()
+}

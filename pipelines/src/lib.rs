@@ -1,0 +1,1 @@
+//! The room of the scheduled jobs, above ingest and transform; see the README.

@@ -1,0 +1,107 @@
+//! `check`: what is wrong with the set-up, and what to do.
+
+use ingest::Connection;
+use serde::Serialize;
+use warehouse::Warehouse;
+
+use crate::Invocation;
+use crate::exit::Outcome;
+use crate::settings::Settings;
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Finding {
+    what: String,
+    ok: bool,
+    says: String,
+}
+
+impl Finding {
+    fn good(what: impl Into<String>, says: impl Into<String>) -> Self {
+        Self { what: what.into(), ok: true, says: says.into() }
+    }
+
+    fn bad(what: impl Into<String>, says: impl Into<String>) -> Self {
+        Self { what: what.into(), ok: false, says: says.into() }
+    }
+}
+
+pub(crate) async fn run(invocation: Invocation) -> anyhow::Result<Outcome> {
+    let settings = Settings::load(invocation.config.as_deref())?;
+    let mut findings = vec![Finding::good("settings", "read")];
+    let config = settings.warehouse()?;
+    match Warehouse::open(&config).await {
+        Ok(warehouse) => {
+            findings.push(Finding::good("store", &settings.store.url));
+            findings.push(Finding::good("metadata", &settings.metadata.url));
+            findings.push(releases(&warehouse).await);
+        }
+        Err(error) => findings.push(Finding::bad("store and metadata", error.to_string())),
+    }
+    findings.push(models());
+    if settings.connections.is_empty() {
+        findings.push(Finding::good("connections", "none configured"));
+    }
+    for setting in &settings.connections {
+        let what = format!("connection {}", setting.name);
+        findings.push(match super::sync::connection(setting) {
+            Ok(connection) => source(what, &connection).await,
+            Err(error) => Finding::bad(what, error.to_string()),
+        });
+    }
+    show(&findings, invocation.json)?;
+    let bad = findings.iter().filter(|finding| !finding.ok).count();
+    if bad > 0 {
+        anyhow::bail!("{bad} of {} checks failed", findings.len());
+    }
+    Ok(Outcome::Done)
+}
+
+async fn releases(warehouse: &Warehouse) -> Finding {
+    match warehouse.releases().latest().await {
+        Ok(Some(release)) => Finding::good("release", format!("{} is current", release.release_id)),
+        Ok(None) => Finding::good("release", "none yet; run `sync`, then `refresh`"),
+        Err(error) => Finding::bad("release", error.to_string()),
+    }
+}
+
+fn models() -> Finding {
+    match transform::Project::embedded() {
+        Ok(project) => Finding::good("models", format!("{} models", project.models().len())),
+        Err(error) => Finding::bad("models", error.to_string()),
+    }
+}
+
+/// Reachability, credentials, clock and time zone of a source.
+async fn source(what: String, connection: &Connection) -> Finding {
+    match ingest::discover(connection).await {
+        Ok(site) => {
+            let off = (site.source_time - chrono::Utc::now()).num_seconds();
+            let clock = if off.abs() < 120 {
+                "clocks agree".to_string()
+            } else {
+                format!("its clock is {off} s off this machine's; reading goes by its clock")
+            };
+            let says = format!(
+                "reachable as {}, time zone {}, {} projects, {} boards, {clock}",
+                site.account,
+                site.time_zone,
+                site.projects.len(),
+                site.boards.len()
+            );
+            Finding::good(what, says)
+        }
+        Err(error) => Finding::bad(what, error.to_string()),
+    }
+}
+
+fn show(findings: &[Finding], json: bool) -> anyhow::Result<()> {
+    if json {
+        return super::print_json(&findings);
+    }
+    for finding in findings {
+        let mark = if finding.ok { "ok  " } else { "FAIL" };
+        println!("{mark}  {:<22} {}", finding.what, crate::output::clean(&finding.says));
+    }
+    Ok(())
+}

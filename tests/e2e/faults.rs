@@ -1,0 +1,95 @@
+//! Killed at any moment and started again, the product holds the same as undisturbed.
+
+use crate::{assert_same, connected, small_site};
+
+/// Points of `sync` at which it is killed.
+const SYNC: [&str; 8] = [
+    "jira.fields.committed",
+    "jira.sprints.before_commit",
+    "raw.landed",
+    "raw.landed:9",
+    "jira.changelog_items.before_commit",
+    "jira.changelog_items.committed",
+    "jira.issues.before_commit",
+    "jira.issues.committed",
+];
+
+/// Points of `refresh` at which it is killed.
+const REFRESH: [&str; 4] =
+    ["model.before_write", "model.written:3", "release.before_publish", "release.published"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_any_point_and_started_again_gives_the_same_tables() {
+    let site = small_site().await;
+    let undisturbed = connected(&site);
+    undisturbed.run(&["sync"]).ok();
+    undisturbed.run(&["refresh"]).ok();
+    for point in SYNC {
+        let product = connected(&site);
+        let killed = product.run_with_fault(&["sync"], &format!("kill@{point}"));
+        assert_eq!(killed.code, None, "sync passes {point} and is killed there: {}", killed.err);
+        product.run(&["sync"]).ok();
+        product.run(&["refresh"]).ok();
+        assert_same(&undisturbed, &product);
+    }
+    for point in REFRESH {
+        let product = connected(&site);
+        product.run(&["sync"]).ok();
+        let killed = product.run_with_fault(&["refresh"], &format!("kill@{point}"));
+        assert_eq!(killed.code, None, "refresh passes {point} and is killed there: {}", killed.err);
+        product.run(&["refresh"]).ok();
+        assert_eq!(product.releases(), 1, "{point}");
+        assert_same(&undisturbed, &product);
+    }
+    // The killed runs are recorded as what they are.
+    let product = connected(&site);
+    product.run_with_fault(&["sync"], "kill@jira.issues.committed");
+    product.run(&["sync"]).ok();
+    product.run(&["refresh"]).ok();
+    let runs = product.sql("select status, reason from system.runs where pipeline = 'sync' order by started_at");
+    assert_eq!(runs[0]["status"], "failed", "{runs:?}");
+    assert_eq!(runs[1]["status"], "succeeded", "{runs:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_is_said_and_leaves_no_half_release() {
+    let site = small_site().await;
+    let product = connected(&site);
+    let ended = product.run_with_fault(&["sync"], "full@jira.issues.before_commit");
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.err.contains("the disk is full") && ended.err.contains("free some space"), "{}", ended.err);
+    product.run(&["sync"]).ok();
+    let ended = product.run_with_fault(&["refresh"], "full@release.before_publish");
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.err.contains("the disk is full"), "{}", ended.err);
+    assert_eq!(product.releases(), 0);
+    product.run(&["refresh"]).ok();
+    assert_eq!(product.releases(), 1);
+}
+
+/// The same on a real file system of 2 MiB, where the test may mount one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_really_full_disk_is_said_too() {
+    let site = small_site().await;
+    let product = connected(&site);
+    let lake = product.path().join("small");
+    std::fs::create_dir(&lake).unwrap();
+    let mounted = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=200k", "tmpfs"])
+        .arg(&lake)
+        .stderr(std::process::Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    if !mounted {
+        println!("skipped: this machine does not let the test mount a small file system");
+        return;
+    }
+    let mut command = product.command(&["sync"]);
+    command.env("SPRINT_REPORTS__STORE__URL", "file:./small");
+    let output = command.output().unwrap();
+    let unmounted = std::process::Command::new("umount").arg(&lake).status().unwrap();
+    assert!(unmounted.success());
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(err.contains("the disk is full"), "{err}");
+}

@@ -1,0 +1,73 @@
+//! Promises to users, kept by the real binary.
+
+mod demo;
+mod errors;
+mod faults;
+mod real_input;
+mod truth;
+mod twice;
+
+use chrono::{DateTime, TimeZone, Utc};
+use simulator::{Settings, Simulator, WorldSettings};
+use tests::Product;
+
+/// The instant at which the simulated histories of these tests end.
+fn now() -> DateTime<Utc> {
+    Utc.with_ymd_and_hms(2026, 3, 4, 10, 0, 0).unwrap()
+}
+
+/// A simulated site with a small world.
+async fn small_site() -> Simulator {
+    let world = WorldSettings::small(11, now());
+    Simulator::start(Settings { world, ..Settings::default() }).await.unwrap()
+}
+
+/// A product connected to a simulated site.
+fn connected(site: &Simulator) -> Product {
+    let account = Settings::default().account;
+    Product::connected(site.url(), &account.email, &account.token)
+}
+
+/// The tables that a sync and a refresh fill, each with its key.
+const TABLES: [(&str, &str); 17] = [
+    ("jira.board_columns", "connection, board_id, ordinal, status_key"),
+    ("jira.board_sprints", "connection, board_id, sprint_id"),
+    ("jira.boards", "connection, board_id"),
+    ("jira.changelog_items", "connection, history_id, ordinal"),
+    ("jira.fields", "connection, field_id"),
+    ("jira.issues", "connection, issue_id"),
+    ("jira.projects", "connection, project_id"),
+    ("jira.sprints", "connection, sprint_id"),
+    ("jira.statuses", "connection, status_id"),
+    ("jira.users", "connection, user_id"),
+    ("marts.issue_assignee_periods", "connection, issue_id, from_at"),
+    ("marts.issue_points_periods", "connection, issue_id, from_at"),
+    ("marts.issue_sprint_periods", "connection, issue_id, from_at"),
+    ("marts.issue_status_periods", "connection, issue_id, from_at"),
+    ("marts.sprint_metrics", "connection, sprint_id"),
+    ("marts.sprint_scope", "connection, sprint_id, issue_id"),
+    ("marts.sprints", "connection, sprint_id"),
+];
+
+/// Everything the product knows, for comparing two of them.
+fn contents(product: &Product) -> Vec<(String, Vec<serde_json::Value>)> {
+    TABLES
+        .iter()
+        .map(|(table, key)| {
+            let rows = product.sql(&format!("select * from {table} order by {key}"));
+            (table.to_string(), rows)
+        })
+        .collect()
+}
+
+/// Fails with the first difference between two products.
+#[track_caller]
+fn assert_same(left: &Product, right: &Product) {
+    for ((table, left), (_, right)) in contents(left).into_iter().zip(contents(right)) {
+        assert_eq!(left.len(), right.len(), "rows of {table}");
+        for (left, right) in left.iter().zip(&right) {
+            assert_eq!(left, right, "a row of {table}");
+        }
+        assert!(!left.is_empty(), "{table} holds nothing, so nothing was compared");
+    }
+}

@@ -1,0 +1,258 @@
+//! What can go wrong in the warehouse, who has to act, and whether trying again helps.
+
+use std::error::Error as StdError;
+
+use datafusion::error::DataFusionError;
+use deltalake::DeltaTableError;
+use schemas::{Blame, Retry, TableName};
+
+/// Result of a warehouse operation.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of the warehouse.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store's address can't be used.
+    #[error("store url '{url}': {reason}")]
+    StoreUrl {
+        /// The address as configured.
+        url: String,
+        /// What is wrong and what to write instead.
+        reason: String,
+    },
+    /// The metadata database's address can't be used.
+    #[error("metadata url '{url}': {reason}")]
+    MetadataUrl {
+        /// The address as configured.
+        url: String,
+        /// What is wrong and what to write instead.
+        reason: String,
+    },
+    /// No space left on the device.
+    #[error(
+        "the disk is full while {action}; free some space and run the command again, nothing half-written is visible"
+    )]
+    DiskFull {
+        /// What was being done.
+        action: String,
+    },
+    /// Reading or writing the object store failed.
+    #[error("{action} failed in the store: {source}")]
+    Store {
+        /// What was being done.
+        action: String,
+        /// What the store said.
+        source: object_store::Error,
+    },
+    /// Reading or writing a Delta table failed.
+    #[error("{action} table {table} failed: {source}")]
+    Table {
+        /// Table concerned.
+        table: TableName,
+        /// What was being done.
+        action: &'static str,
+        /// What the table engine said.
+        source: Box<DeltaTableError>,
+    },
+    /// Rows do not fit the contract of their table.
+    #[error("rows do not fit table {table}: {reason}")]
+    Rows {
+        /// Table concerned.
+        table: TableName,
+        /// What does not fit.
+        reason: String,
+    },
+    /// A raw file can't be written or read.
+    #[error("raw file {file}: {source}")]
+    Raw {
+        /// Path within the store.
+        file: String,
+        /// What the codec said.
+        source: Box<apache_avro::Error>,
+    },
+    /// The metadata database failed.
+    #[error("{action} failed in the metadata database: {source}")]
+    Meta {
+        /// What was being done.
+        action: &'static str,
+        /// What the database said.
+        source: sqlx::Error,
+    },
+    /// The metadata database has a schema that this version doesn't know.
+    #[error(
+        "the metadata database can't be brought to this version's schema: {0}; use the version that last wrote it, or restore a backup"
+    )]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// Nothing was published yet.
+    #[error(
+        "there is no release yet; run `sprint-reports refresh` (and `sync` before it) to publish the first"
+    )]
+    NoRelease,
+    /// The release asked for does not exist.
+    #[error("there is no release '{0}'; `sprint-reports release list` shows them")]
+    UnknownRelease(String),
+    /// A release file can't be read.
+    #[error("release file {file} can't be read: {reason}")]
+    ReleaseFile {
+        /// Path within the store.
+        file: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Somebody else published at the same moment.
+    #[error("another process published release {0} at the same moment; run `refresh` again")]
+    ReleaseTaken(String),
+    /// The query is wrong.
+    #[error("{0}")]
+    Query(String),
+    /// The statement is not one that reads.
+    #[error("only SELECT, EXPLAIN, SHOW and DESCRIBE are allowed here: {0}")]
+    NotReadOnly(String),
+    /// The query took too long.
+    #[error("the query was stopped after {0} seconds; narrow it, or raise the deadline")]
+    Deadline(u64),
+    /// The query returned too much.
+    #[error("the query returns more than {0} rows; add a LIMIT or a filter")]
+    TooManyRows(u64),
+    /// The query text is too long or too deeply nested.
+    #[error("the query is too large: {0}")]
+    TooLarge(String),
+    /// The query needs more memory than it may have.
+    #[error("the query needs more memory than it may use: {0}")]
+    Memory(String),
+    /// The engine failed.
+    #[error("the query engine failed: {0}")]
+    Engine(String),
+    /// A fault that a test asked for.
+    #[error("fault injected at {0}")]
+    Injected(String),
+}
+
+impl Error {
+    /// Who has to act.
+    pub fn blame(&self) -> Blame {
+        match self {
+            Error::StoreUrl { .. }
+            | Error::MetadataUrl { .. }
+            | Error::NoRelease
+            | Error::UnknownRelease(_)
+            | Error::Query(_)
+            | Error::NotReadOnly(_)
+            | Error::Deadline(_)
+            | Error::TooManyRows(_)
+            | Error::TooLarge(_)
+            | Error::Memory(_) => Blame::User,
+            _ => Blame::Us,
+        }
+    }
+
+    /// Whether the same attempt may succeed later.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Error::Store { .. }
+            | Error::Table { .. }
+            | Error::Meta { .. }
+            | Error::ReleaseTaken(_)
+            | Error::DiskFull { .. } => Retry::Later,
+            _ => Retry::Never,
+        }
+    }
+
+    pub(crate) fn store(action: impl Into<String>, source: object_store::Error) -> Self {
+        let action = action.into();
+        if is_disk_full(&source) {
+            return Error::DiskFull { action };
+        }
+        Error::Store { action, source }
+    }
+
+    pub(crate) fn table(
+        table: &TableName,
+        action: &'static str,
+        source: impl Into<DeltaTableError>,
+    ) -> Self {
+        let source = source.into();
+        if is_disk_full(&source) {
+            return Error::DiskFull {
+                action: format!("{action} table {table}"),
+            };
+        }
+        Error::Table {
+            table: table.clone(),
+            action,
+            source: Box::new(source),
+        }
+    }
+
+    pub(crate) fn meta(action: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
+        move |source| {
+            // SQLite reports a full disk in its own words.
+            if is_disk_full(&source) || source.to_string().contains("database or disk is full") {
+                return Error::DiskFull {
+                    action: action.to_string(),
+                };
+            }
+            Error::Meta { action, source }
+        }
+    }
+
+    /// Sorts what the engine says into what the user can act on.
+    pub(crate) fn engine(error: DataFusionError) -> Self {
+        match error.find_root() {
+            DataFusionError::SQL(parser, _) => Error::Query(format!("syntax error: {parser}")),
+            DataFusionError::Plan(message) => Error::Query(message.clone()),
+            DataFusionError::SchemaError(schema, _) => Error::Query(schema.to_string()),
+            DataFusionError::ResourcesExhausted(message) => Error::Memory(message.clone()),
+            DataFusionError::NotImplemented(message) => {
+                Error::Query(format!("not supported: {message}"))
+            }
+            DataFusionError::ArrowError(arrow, _) => Error::Query(arrow.to_string()),
+            DataFusionError::Execution(message) => Error::Query(message.clone()),
+            root if is_disk_full(root) => Error::DiskFull {
+                action: "running a query".to_string(),
+            },
+            root => Error::Engine(root.strip_backtrace()),
+        }
+    }
+}
+
+/// Whether somewhere down the chain the operating system said that no space is left.
+fn is_disk_full(error: &(dyn StdError + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(current) = next {
+        if let Some(io) = current.downcast_ref::<std::io::Error>()
+            && io.kind() == std::io::ErrorKind::StorageFull
+        {
+            return true;
+        }
+        next = current.source();
+    }
+    // Some layers keep only the text of their cause.
+    error.to_string().contains("No space left on device")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_recognised_through_layers() {
+        let io = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let store = object_store::Error::Generic {
+            store: "local",
+            source: Box::new(io),
+        };
+        assert!(matches!(
+            Error::store("writing x", store),
+            Error::DiskFull { .. }
+        ));
+        let other = object_store::Error::NotImplemented {
+            operation: "x".into(),
+            implementer: "y".into(),
+        };
+        assert!(matches!(
+            Error::store("writing x", other),
+            Error::Store { .. }
+        ));
+    }
+}

@@ -1,0 +1,140 @@
+//! Storage and query engine: raw zone, Delta tables, releases, metadata, sessions, query service.
+//!
+//! [`Warehouse::open`] is the one entry. Everything that touches an object store, a Delta table, a
+//! DataFusion session or the metadata database does so through the handles it gives out; no other
+//! crate opens them itself.
+
+mod error;
+pub mod fault;
+pub mod meta;
+mod query;
+mod raw;
+mod release;
+mod session;
+mod store;
+mod system;
+mod tables;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use error::{Error, Result};
+pub use meta::{MetaDb, Source, Step};
+pub use query::{Param, QueryOptions, QueryService, QueryStream};
+pub use raw::{RawFile, RawZone};
+pub use release::{
+    CheckOutcome, ModelState, NewRelease, Release, ReleaseSummary, Releases, TableState,
+};
+pub use session::{Sessions, Snapshot, TableSource, blank, set};
+pub use store::Store;
+pub use tables::{Commit, Tables, Written, batch_to_rows, rows_to_batch};
+
+/// Where the warehouse keeps its data and what it may use.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Lake: `file:PATH`.
+    pub store_url: String,
+    /// Metadata database: `sqlite:PATH`.
+    pub metadata_url: String,
+    /// Memory that running queries and refreshes may hold, in bytes; beyond it they spill.
+    pub memory_bytes: usize,
+    /// Folder for spilled data; the system's temporary folder when empty.
+    pub spill_dir: Option<PathBuf>,
+    /// Longest time a query may take.
+    pub query_deadline: Duration,
+    /// Most rows a query may return.
+    pub query_rows: u64,
+    /// Longest query text, in bytes.
+    pub query_bytes: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            store_url: "file:./data/lake".to_string(),
+            metadata_url: "sqlite:./data/meta.db".to_string(),
+            memory_bytes: 512 << 20,
+            spill_dir: None,
+            query_deadline: Duration::from_secs(300),
+            query_rows: 10_000_000,
+            query_bytes: 256 << 10,
+        }
+    }
+}
+
+/// The lake and its metadata. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Warehouse {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    raw: RawZone,
+    tables: Tables,
+    releases: Releases,
+    meta: MetaDb,
+    sessions: Sessions,
+    query: QueryService,
+}
+
+impl Warehouse {
+    /// Opens the lake and the metadata database, creating both where they don't exist.
+    pub async fn open(config: &Config) -> Result<Self> {
+        let store = Store::open(&config.store_url)?;
+        let meta = MetaDb::open(&config.metadata_url).await?;
+        let raw = RawZone::new(store.clone());
+        let runtime = session::runtime(config)?;
+        let tables = Tables::new(store.clone(), Arc::clone(&runtime));
+        let releases = Releases::new(store);
+        let sessions = Sessions::new(
+            runtime,
+            tables.clone(),
+            raw.clone(),
+            releases.clone(),
+            meta.clone(),
+        );
+        let query = QueryService::new(config, sessions.clone(), releases.clone());
+        Ok(Self {
+            inner: Arc::new(Inner {
+                raw,
+                tables,
+                releases,
+                meta,
+                sessions,
+                query,
+            }),
+        })
+    }
+
+    /// Records of the sources exactly as received.
+    pub fn raw(&self) -> &RawZone {
+        &self.inner.raw
+    }
+
+    /// The Delta tables.
+    pub fn tables(&self) -> &Tables {
+        &self.inner.tables
+    }
+
+    /// The published releases.
+    pub fn releases(&self) -> &Releases {
+        &self.inner.releases
+    }
+
+    /// Runs, steps, sources, quarantine.
+    pub fn meta(&self) -> &MetaDb {
+        &self.inner.meta
+    }
+
+    /// Sessions over a chosen set of table versions.
+    pub fn sessions(&self) -> &Sessions {
+        &self.inner.sessions
+    }
+
+    /// Read-only queries over a release.
+    pub fn query(&self) -> &QueryService {
+        &self.inner.query
+    }
+}

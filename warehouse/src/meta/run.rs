@@ -1,0 +1,238 @@
+//! Runs and their steps.
+
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+
+use super::{MetaDb, to_instant, to_text};
+use crate::{Error, Result};
+
+/// A run, as `system.runs` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct RunRow {
+    /// Identity; sorts by start.
+    pub run_id: String,
+    /// Pipeline or command.
+    pub pipeline: String,
+    /// What started it: `command` or `schedule`.
+    pub trigger: String,
+    /// `running`, `succeeded`, `failed`, `skipped` or `cancelled`.
+    pub status: String,
+    /// Why it failed or was skipped.
+    pub reason: Option<String>,
+    /// Instant it was due, for scheduled runs.
+    pub scheduled_for: Option<DateTime<Utc>>,
+    /// Start.
+    pub started_at: DateTime<Utc>,
+    /// End; null while running.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// A finished step of a run.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Step {
+    /// Name of the step within its run.
+    pub step: String,
+    /// `succeeded`, `failed` or `skipped`.
+    pub status: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Records read.
+    pub rows_in: u64,
+    /// Rows changed.
+    pub rows_out: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Requests made.
+    pub requests: u64,
+    /// Requests repeated.
+    pub retries: u64,
+    /// Start.
+    pub started_at: DateTime<Utc>,
+    /// End.
+    pub finished_at: DateTime<Utc>,
+    /// What went wrong.
+    pub error: Option<String>,
+}
+
+/// A step with its run, as `system.steps` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct StepRow {
+    /// Run the step belongs to.
+    pub run_id: String,
+    /// The step.
+    #[serde(flatten)]
+    pub step: Step,
+}
+
+impl MetaDb {
+    /// Records the start of a run and returns its id. Runs of the same pipeline whose process has
+    /// ended without saying so are closed as failed.
+    pub async fn start_run(&self, pipeline: &str, trigger: &str) -> Result<String> {
+        self.close_orphans(pipeline).await?;
+        let run_id = uuid::Uuid::now_v7().to_string();
+        sqlx::query(
+            "insert into runs (run_id, pipeline, trigger, status, process, started_at)
+             values (?, ?, ?, 'running', ?, ?)",
+        )
+        .bind(&run_id)
+        .bind(pipeline)
+        .bind(trigger)
+        .bind(this_process())
+        .bind(to_text(Utc::now()))
+        .execute(&self.pool)
+        .await
+        .map_err(Error::meta("recording the start of a run"))?;
+        Ok(run_id)
+    }
+
+    /// Records the end of a run.
+    pub async fn finish_run(&self, run_id: &str, status: &str, reason: Option<&str>) -> Result<()> {
+        sqlx::query("update runs set status = ?, reason = ?, finished_at = ? where run_id = ?")
+            .bind(status)
+            .bind(reason)
+            .bind(to_text(Utc::now()))
+            .bind(run_id)
+            .execute(&self.pool)
+            .await
+            .map_err(Error::meta("recording the end of a run"))?;
+        Ok(())
+    }
+
+    /// Records a finished step; a step of the same name is replaced.
+    pub async fn record_step(&self, run_id: &str, step: &Step) -> Result<()> {
+        sqlx::query(
+            "insert or replace into steps (run_id, step, status, attempts, rows_in, rows_out, bytes,
+             requests, retries, started_at, finished_at, error) values (?,?,?,?,?,?,?,?,?,?,?,?)",
+        )
+        .bind(run_id)
+        .bind(&step.step)
+        .bind(&step.status)
+        .bind(i64::from(step.attempts))
+        .bind(signed(step.rows_in))
+        .bind(signed(step.rows_out))
+        .bind(signed(step.bytes))
+        .bind(signed(step.requests))
+        .bind(signed(step.retries))
+        .bind(to_text(step.started_at))
+        .bind(to_text(step.finished_at))
+        .bind(&step.error)
+        .execute(&self.pool)
+        .await
+        .map_err(Error::meta("recording a step"))?;
+        Ok(())
+    }
+
+    /// The newest runs, newest first.
+    pub async fn runs(&self, limit: u32) -> Result<Vec<RunRow>> {
+        let rows = sqlx::query("select * from runs order by started_at desc limit ?")
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(Error::meta("reading runs"))?;
+        rows.iter()
+            .map(run_row)
+            .collect::<Result<_, _>>()
+            .map_err(Error::meta("reading runs"))
+    }
+
+    /// Steps of the newest runs, newest first.
+    pub async fn steps(&self, limit: u32) -> Result<Vec<StepRow>> {
+        let rows = sqlx::query("select * from steps order by started_at desc limit ?")
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(Error::meta("reading steps"))?;
+        rows.iter()
+            .map(step_row)
+            .collect::<Result<_, _>>()
+            .map_err(Error::meta("reading steps"))
+    }
+
+    async fn close_orphans(&self, pipeline: &str) -> Result<()> {
+        let failed = || Error::meta("closing ended runs");
+        let rows = sqlx::query(
+            "select run_id, process from runs where status = 'running' and pipeline = ?",
+        )
+        .bind(pipeline)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed())?;
+        for row in rows {
+            let run_id: String = row.try_get("run_id").map_err(failed())?;
+            let process: String = row.try_get("process").map_err(failed())?;
+            if has_ended(&process) {
+                let reason = "the process ended before the run did";
+                self.finish_run(&run_id, "failed", Some(reason)).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn run_row(row: &SqliteRow) -> Result<RunRow, sqlx::Error> {
+    let instant = |name: &str| -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+        Ok(row
+            .try_get::<Option<String>, _>(name)?
+            .map(|text| to_instant(&text)))
+    };
+    Ok(RunRow {
+        run_id: row.try_get("run_id")?,
+        pipeline: row.try_get("pipeline")?,
+        trigger: row.try_get("trigger")?,
+        status: row.try_get("status")?,
+        reason: row.try_get("reason")?,
+        scheduled_for: instant("scheduled_for")?,
+        started_at: instant("started_at")?.unwrap_or_default(),
+        finished_at: instant("finished_at")?,
+    })
+}
+
+fn step_row(row: &SqliteRow) -> Result<StepRow, sqlx::Error> {
+    let count = |name: &str| -> Result<u64, sqlx::Error> {
+        Ok(u64::try_from(row.try_get::<i64, _>(name)?).unwrap_or_default())
+    };
+    let started: String = row.try_get("started_at")?;
+    let finished: String = row.try_get("finished_at")?;
+    let step = Step {
+        step: row.try_get("step")?,
+        status: row.try_get("status")?,
+        attempts: u32::try_from(count("attempts")?).unwrap_or(u32::MAX),
+        rows_in: count("rows_in")?,
+        rows_out: count("rows_out")?,
+        bytes: count("bytes")?,
+        requests: count("requests")?,
+        retries: count("retries")?,
+        started_at: to_instant(&started),
+        finished_at: to_instant(&finished),
+        error: row.try_get("error")?,
+    };
+    Ok(StepRow {
+        run_id: row.try_get("run_id")?,
+        step,
+    })
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// Host and process id of this process.
+fn this_process() -> String {
+    format!("{}:{}", host(), std::process::id())
+}
+
+fn host() -> String {
+    std::fs::read_to_string("/etc/hostname")
+        .map_or_else(|_| "local".into(), |name| name.trim().into())
+}
+
+/// Whether a process of this host is known to have ended. Elsewhere one can't know.
+fn has_ended(process: &str) -> bool {
+    let Some((on, pid)) = process.rsplit_once(':') else {
+        return false;
+    };
+    on == host() && Path::new("/proc").exists() && !Path::new(&format!("/proc/{pid}")).exists()
+}

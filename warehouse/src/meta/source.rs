@@ -1,0 +1,154 @@
+//! What is known of the sources, and the records they sent that no table takes.
+
+use chrono::{DateTime, Utc};
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+
+use super::{MetaDb, to_instant, to_text};
+use crate::{Error, Result};
+
+/// What is known of a source.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Source {
+    /// Name of the connection.
+    pub connection: String,
+    /// Kind of source, such as `jira`.
+    pub kind: String,
+    /// Its address, without credentials.
+    pub url: String,
+    /// IANA time zone of the account that reads.
+    pub time_zone: String,
+    /// The source's own clock when the last complete sync began: data is complete up to here.
+    pub source_time: DateTime<Utc>,
+    /// When the last complete sync ended, by this machine's clock.
+    pub synced_at: DateTime<Utc>,
+}
+
+/// A record that no table took.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Quarantined {
+    /// Connection it came from.
+    pub connection: String,
+    /// Stream it belongs to.
+    pub stream: String,
+    /// Its identity, as far as it has one.
+    pub key: String,
+    /// Run that read it last.
+    pub run_id: String,
+    /// Why it was refused.
+    pub error: String,
+    /// The record as received.
+    pub payload: String,
+    /// When it was last seen.
+    pub seen_at: DateTime<Utc>,
+}
+
+impl MetaDb {
+    /// Records that a sync of a source was complete.
+    pub async fn set_source(&self, source: &Source) -> Result<()> {
+        sqlx::query(
+            "insert or replace into sources (connection, kind, url, time_zone, source_time, synced_at)
+             values (?, ?, ?, ?, ?, ?)",
+        )
+        .bind(&source.connection)
+        .bind(&source.kind)
+        .bind(&source.url)
+        .bind(&source.time_zone)
+        .bind(to_text(source.source_time))
+        .bind(to_text(source.synced_at))
+        .execute(&self.pool)
+        .await
+        .map_err(Error::meta("recording a source"))?;
+        Ok(())
+    }
+
+    /// All sources that were ever read completely, by connection.
+    pub async fn sources(&self) -> Result<Vec<Source>> {
+        let rows = sqlx::query("select * from sources order by connection")
+            .fetch_all(&self.pool)
+            .await
+            .map_err(Error::meta("reading sources"))?;
+        let read = rows.iter().map(source_row).collect::<Result<_, _>>();
+        read.map_err(Error::meta("reading sources"))
+    }
+
+    /// Up to which instant the data of all sources is complete.
+    pub async fn data_time(&self) -> Result<Option<DateTime<Utc>>> {
+        Ok(self
+            .sources()
+            .await?
+            .into_iter()
+            .map(|source| source.source_time)
+            .min())
+    }
+
+    /// Keeps a record that no table takes; the newest one per key.
+    pub async fn quarantine(&self, record: &Quarantined) -> Result<()> {
+        sqlx::query(
+            "insert or replace into quarantine (connection, stream, key, run_id, error, payload, seen_at)
+             values (?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(&record.connection)
+        .bind(&record.stream)
+        .bind(&record.key)
+        .bind(&record.run_id)
+        .bind(&record.error)
+        .bind(&record.payload)
+        .bind(to_text(record.seen_at))
+        .execute(&self.pool)
+        .await
+        .map_err(Error::meta("recording a refused record"))?;
+        Ok(())
+    }
+
+    /// Takes a record out of quarantine, after it was read well.
+    pub async fn release_from_quarantine(
+        &self,
+        connection: &str,
+        stream: &str,
+        key: &str,
+    ) -> Result<()> {
+        sqlx::query("delete from quarantine where connection = ? and stream = ? and key = ?")
+            .bind(connection)
+            .bind(stream)
+            .bind(key)
+            .execute(&self.pool)
+            .await
+            .map_err(Error::meta("releasing a record from quarantine"))?;
+        Ok(())
+    }
+
+    /// Records in quarantine, newest first.
+    pub async fn quarantined(&self, limit: u32) -> Result<Vec<Quarantined>> {
+        let rows = sqlx::query("select * from quarantine order by seen_at desc limit ?")
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(Error::meta("reading the quarantine"))?;
+        let read = rows.iter().map(quarantined_row).collect::<Result<_, _>>();
+        read.map_err(Error::meta("reading the quarantine"))
+    }
+}
+
+fn source_row(row: &SqliteRow) -> Result<Source, sqlx::Error> {
+    Ok(Source {
+        connection: row.try_get("connection")?,
+        kind: row.try_get("kind")?,
+        url: row.try_get("url")?,
+        time_zone: row.try_get("time_zone")?,
+        source_time: to_instant(&row.try_get::<String, _>("source_time")?),
+        synced_at: to_instant(&row.try_get::<String, _>("synced_at")?),
+    })
+}
+
+fn quarantined_row(row: &SqliteRow) -> Result<Quarantined, sqlx::Error> {
+    Ok(Quarantined {
+        connection: row.try_get("connection")?,
+        stream: row.try_get("stream")?,
+        key: row.try_get("key")?,
+        run_id: row.try_get("run_id")?,
+        error: row.try_get("error")?,
+        payload: row.try_get("payload")?,
+        seen_at: to_instant(&row.try_get::<String, _>("seen_at")?),
+    })
+}

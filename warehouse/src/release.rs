@@ -1,0 +1,219 @@
+//! Releases: immutable sets of table versions, published atomically.
+//!
+//! A release is one JSON file, named by its number and written with a conditional put: of two
+//! writers one wins, and a reader sees a release whole or not at all. The newest number is the
+//! current release.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use schemas::TableName;
+use serde::{Deserialize, Serialize};
+
+use crate::store::Store;
+use crate::{Error, Result, fault};
+
+/// A published release.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Release {
+    /// Its name: `r` and its number.
+    pub release_id: String,
+    /// Its number, from 1, without gaps.
+    pub number: u64,
+    /// When it was published.
+    pub published_at: DateTime<Utc>,
+    /// Up to which instant of the sources' clocks its data is complete; null before any source
+    /// told one.
+    pub data_time: Option<DateTime<Utc>>,
+    /// Run that published it.
+    pub run_id: String,
+    /// What it consists of.
+    #[serde(flatten)]
+    pub content: NewRelease,
+}
+
+/// What a release consists of.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct NewRelease {
+    /// Versions of the tables.
+    pub tables: BTreeMap<TableName, TableState>,
+    /// Views, as the SQL they stand for.
+    pub views: BTreeMap<TableName, String>,
+    /// Models behind the tables and views.
+    pub models: BTreeMap<TableName, ModelState>,
+    /// Data tests that were run on it.
+    pub checks: Vec<CheckOutcome>,
+}
+
+/// A table within a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableState {
+    /// Delta version.
+    pub version: u64,
+}
+
+/// A model within a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelState {
+    /// Hash of the model's definition and of the versions of its inputs.
+    pub fingerprint: String,
+}
+
+/// Outcome of a data test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckOutcome {
+    /// Name of the test.
+    pub name: String,
+    /// Table it is about.
+    pub table: Option<TableName>,
+    /// Rows that break the rule; none in a published release.
+    pub failing_rows: u64,
+}
+
+/// A release as a listing shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReleaseSummary {
+    /// Its name.
+    pub release_id: String,
+    /// When it was published.
+    pub published_at: DateTime<Utc>,
+    /// Up to which instant its data is complete.
+    pub data_time: Option<DateTime<Utc>>,
+    /// Run that published it.
+    pub run_id: String,
+    /// Number of tables.
+    pub tables: usize,
+    /// Number of data tests passed.
+    pub checks_passed: usize,
+}
+
+impl From<&Release> for ReleaseSummary {
+    fn from(release: &Release) -> Self {
+        let passed = release
+            .content
+            .checks
+            .iter()
+            .filter(|check| check.failing_rows == 0);
+        Self {
+            release_id: release.release_id.clone(),
+            published_at: release.published_at,
+            data_time: release.data_time,
+            run_id: release.run_id.clone(),
+            tables: release.content.tables.len(),
+            checks_passed: passed.count(),
+        }
+    }
+}
+
+/// Handle of the releases.
+#[derive(Debug, Clone)]
+pub struct Releases {
+    store: Store,
+}
+
+impl Releases {
+    pub(crate) fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    /// Publishes a release after the newest one.
+    pub async fn publish(
+        &self,
+        content: NewRelease,
+        run_id: &str,
+        data_time: Option<DateTime<Utc>>,
+    ) -> Result<Release> {
+        let number = self.numbers().await?.last().map_or(1, |last| last + 1);
+        let release = Release {
+            release_id: format!("r{number}"),
+            number,
+            published_at: Utc::now(),
+            data_time,
+            run_id: run_id.to_string(),
+            content,
+        };
+        let path = self.path(number);
+        let bytes = serde_json::to_vec_pretty(&release).map_err(|error| Error::ReleaseFile {
+            file: path.to_string(),
+            reason: error.to_string(),
+        })?;
+        fault::point("release.before_publish")?;
+        if !self.store.create(&path, bytes).await? {
+            return Err(Error::ReleaseTaken(release.release_id));
+        }
+        fault::point("release.published")?;
+        tracing::info!(release = release.release_id, "release published");
+        Ok(release)
+    }
+
+    /// The current release; `None` before the first.
+    pub async fn latest(&self) -> Result<Option<Release>> {
+        match self.numbers().await?.last() {
+            Some(number) => self.load(*number).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A release by its name, or the one that was current at an instant (RFC 3339 or a day).
+    pub async fn find(&self, name: &str) -> Result<Release> {
+        let numbers = self.numbers().await?;
+        let unknown = || Error::UnknownRelease(name.to_string());
+        if let Some(number) = name
+            .strip_prefix('r')
+            .and_then(|digits| digits.parse().ok())
+        {
+            return match numbers.binary_search(&number) {
+                Ok(_) => self.load(number).await,
+                Err(_) => Err(unknown()),
+            };
+        }
+        let instant = instant(name).ok_or_else(unknown)?;
+        for number in numbers.iter().rev() {
+            let release = self.load(*number).await?;
+            if release.published_at <= instant {
+                return Ok(release);
+            }
+        }
+        Err(unknown())
+    }
+
+    /// All releases, the newest first.
+    pub async fn list(&self) -> Result<Vec<Release>> {
+        let mut releases = Vec::new();
+        for number in self.numbers().await?.into_iter().rev() {
+            releases.push(self.load(number).await?);
+        }
+        Ok(releases)
+    }
+
+    async fn numbers(&self) -> Result<Vec<u64>> {
+        let files = self.store.list(&self.store.releases_dir()).await?;
+        let mut numbers: Vec<u64> = files
+            .iter()
+            .filter_map(|(path, _)| path.filename()?.strip_suffix(".json")?.parse().ok())
+            .collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    async fn load(&self, number: u64) -> Result<Release> {
+        let path = self.path(number);
+        let bytes = self.store.read(&path).await?;
+        serde_json::from_slice(&bytes).map_err(|error| Error::ReleaseFile {
+            file: path.to_string(),
+            reason: error.to_string(),
+        })
+    }
+
+    fn path(&self, number: u64) -> object_store::path::Path {
+        self.store.releases_dir().join(format!("{number:012}.json"))
+    }
+}
+
+fn instant(text: &str) -> Option<DateTime<Utc>> {
+    if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
+        return Some(instant.to_utc());
+    }
+    let day = chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+    Some(day.succ_opt()?.and_hms_opt(0, 0, 0)?.and_utc())
+}

@@ -1,0 +1,126 @@
+//! The object store behind the lake, chosen by URL.
+
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ObjectStore, PutMode, PutPayload};
+use object_store::{ObjectStoreExt, PutOptions};
+use schemas::TableName;
+use url::Url;
+
+use crate::{Error, Result};
+
+/// The object store behind the lake. All paths are built here and nowhere else.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: Arc<dyn ObjectStore>,
+    /// Address of the lake's folder, with a trailing slash.
+    base: Url,
+    /// Path of the lake's folder within `root`.
+    prefix: Path,
+}
+
+impl Store {
+    /// Opens the store that a URL names.
+    pub fn open(url: &str) -> Result<Self> {
+        let refuse = |reason: String| Error::StoreUrl {
+            url: url.to_string(),
+            reason,
+        };
+        let Some(path) = url.strip_prefix("file:") else {
+            return Err(refuse(
+                "write file:PATH; other stores are not built into this version".to_string(),
+            ));
+        };
+        let folder = FilePath::new(path.strip_prefix("//").unwrap_or(path));
+        std::fs::create_dir_all(folder)
+            .map_err(|error| refuse(format!("can't create the folder: {error}")))?;
+        let folder: PathBuf = folder
+            .canonicalize()
+            .map_err(|error| refuse(format!("can't open the folder: {error}")))?;
+        let base = Url::from_directory_path(&folder)
+            .map_err(|()| refuse("the path is not absolute".to_string()))?;
+        let prefix =
+            Path::from_absolute_path(&folder).map_err(|error| refuse(error.to_string()))?;
+        Ok(Self {
+            root: Arc::new(LocalFileSystem::new()),
+            base,
+            prefix,
+        })
+    }
+
+    /// The store, rooted above the lake.
+    pub(crate) fn root(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.root)
+    }
+
+    /// Address of a Delta table.
+    pub(crate) fn table_url(&self, table: &TableName) -> Result<Url> {
+        let path = format!("tables/{}/{}/", table.schema, table.name);
+        self.base.join(&path).map_err(|error| Error::StoreUrl {
+            url: self.base.to_string(),
+            reason: error.to_string(),
+        })
+    }
+
+    /// Folder of the raw files of a stream.
+    pub(crate) fn raw_dir(&self, connection: &str, stream: &str) -> Path {
+        self.prefix
+            .clone()
+            .join("raw")
+            .join(connection)
+            .join(stream)
+    }
+
+    /// Folder of all raw files.
+    pub(crate) fn raw_root(&self) -> Path {
+        self.prefix.clone().join("raw")
+    }
+
+    /// Folder of the releases.
+    pub(crate) fn releases_dir(&self) -> Path {
+        self.prefix.clone().join("releases")
+    }
+
+    /// Writes a file that must not exist yet; `false` when it does.
+    pub(crate) async fn create(&self, path: &Path, bytes: Vec<u8>) -> Result<bool> {
+        let options = PutOptions::from(PutMode::Create);
+        match self
+            .root
+            .put_opts(path, PutPayload::from(bytes), options)
+            .await
+        {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(error) => Err(Error::store(format!("writing {path}"), error)),
+        }
+    }
+
+    /// Reads a whole file.
+    pub(crate) async fn read(&self, path: &Path) -> Result<bytes::Bytes> {
+        let failed = |error| Error::store(format!("reading {path}"), error);
+        self.root
+            .get(path)
+            .await
+            .map_err(failed)?
+            .bytes()
+            .await
+            .map_err(failed)
+    }
+
+    /// Paths and sizes of all files below a folder, sorted.
+    pub(crate) async fn list(&self, folder: &Path) -> Result<Vec<(Path, u64)>> {
+        use futures::TryStreamExt;
+        let mut files: Vec<_> = self
+            .root
+            .list(Some(folder))
+            .map_ok(|meta| (meta.location, meta.size))
+            .try_collect()
+            .await
+            .map_err(|error| Error::store(format!("listing {folder}"), error))?;
+        files.sort();
+        Ok(files)
+    }
+}

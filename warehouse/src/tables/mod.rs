@@ -1,0 +1,345 @@
+//! The Delta tables of the lake: open, write, read.
+//!
+//! Every write is one Delta commit that carries its cursor marks, so that rows and cursor can
+//! never disagree. Nothing is committed when nothing changed.
+
+mod append;
+mod compare;
+mod replace;
+mod rows;
+mod upsert;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::prelude::{DataFrame, SessionContext};
+use deltalake::kernel::Transaction;
+use deltalake::kernel::transaction::CommitProperties;
+use deltalake::operations::write::WriteBuilder;
+use deltalake::protocol::SaveMode;
+use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
+use futures::future::BoxFuture;
+use schemas::{Contract, Row, TableName};
+use tokio::sync::Mutex;
+
+use crate::store::Store;
+use crate::{Error, Result, session};
+
+pub use rows::{batch_to_rows, rows_to_batch};
+
+/// What a commit carries besides rows.
+#[derive(Debug, Clone, Default)]
+pub struct Commit {
+    /// Run that writes.
+    pub run_id: String,
+    /// Cursor marks, by name; they never go back unless written so.
+    pub marks: Vec<(String, i64)>,
+}
+
+/// What a write did, in rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Rows that are new.
+    pub inserted: u64,
+    /// Rows that replaced an older state of themselves.
+    pub updated: u64,
+    /// Rows that were there already.
+    pub unchanged: u64,
+    /// Rows marked as deleted.
+    pub deleted: u64,
+}
+
+impl Written {
+    /// Rows that the write changed.
+    pub fn changed(&self) -> u64 {
+        self.inserted + self.updated + self.deleted
+    }
+}
+
+impl std::ops::AddAssign for Written {
+    fn add_assign(&mut self, other: Self) {
+        self.inserted += other.inserted;
+        self.updated += other.updated;
+        self.unchanged += other.unchanged;
+        self.deleted += other.deleted;
+    }
+}
+
+/// Handle of the Delta tables. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Tables {
+    store: Store,
+    runtime: Arc<RuntimeEnv>,
+    open: Arc<Mutex<HashMap<TableName, DeltaTable>>>,
+}
+
+impl Tables {
+    pub(crate) fn new(store: Store, runtime: Arc<RuntimeEnv>) -> Self {
+        Self {
+            store,
+            runtime,
+            open: Arc::default(),
+        }
+    }
+
+    /// The newest version of a table; `None` when it was never written.
+    pub fn version<'a>(&'a self, table: &'a TableName) -> BoxFuture<'a, Result<Option<u64>>> {
+        Box::pin(async move {
+            Ok(self
+                .latest(table)
+                .await?
+                .and_then(|delta| delta.version())
+                .map(as_u64))
+        })
+    }
+
+    /// A cursor mark; `None` when it was never set.
+    pub fn mark<'a>(
+        &'a self,
+        table: &'a TableName,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Option<i64>>> {
+        Box::pin(async move {
+            let Some(delta) = self.latest(table).await? else {
+                return Ok(None);
+            };
+            let failed = |error| Error::table(table, "reading a mark of", error);
+            let state = delta.snapshot().map_err(failed)?;
+            state
+                .transaction_version(delta.log_store().as_ref(), name)
+                .await
+                .map_err(failed)
+        })
+    }
+
+    /// Rows of the newest version, all or those for which an SQL condition holds.
+    pub fn rows<'a>(
+        &'a self,
+        table: &'a TableName,
+        filter: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Vec<Row>>> {
+        Box::pin(async move {
+            let Some(delta) = self.latest(table).await? else {
+                return Ok(Vec::new());
+            };
+            let batches = self.read(table, &delta, filter.map(str::to_string)).await?;
+            let mut rows = Vec::new();
+            for batch in &batches {
+                rows.extend(batch_to_rows(batch)?);
+            }
+            Ok(rows)
+        })
+    }
+
+    /// Deletes all rows of a connection, with the marks given. For rebuilding from raw.
+    pub fn clear<'a>(
+        &'a self,
+        table: &'a TableName,
+        connection: &'a str,
+        commit: &'a Commit,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let Some(delta) = self.latest(table).await? else {
+                return Ok(());
+            };
+            let failed = |error| Error::table(table, "clearing", error);
+            let condition = format!("connection = {}", sql_text(connection));
+            let (delta, _) = delta
+                .delete()
+                .with_predicate(condition)
+                .with_commit_properties(properties(commit))
+                .await
+                .map_err(failed)?;
+            self.remember(table, delta).await;
+            Ok(())
+        })
+    }
+
+    /// Replaces the whole content of a model's table; returns the new version.
+    pub fn overwrite<'a>(
+        &'a self,
+        table: &'a TableName,
+        rows: DataFrame,
+        run_id: &'a str,
+    ) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(async move {
+            let failed = |error: DeltaTableError| Error::table(table, "writing", error);
+            let existing = self.latest(table).await?;
+            let (log_store, snapshot) = match &existing {
+                Some(delta) => {
+                    let state = delta.snapshot().map_err(failed)?;
+                    (delta.log_store(), Some(state.snapshot().clone()))
+                }
+                None => (
+                    self.builder(table)?.build().map_err(failed)?.log_store(),
+                    None,
+                ),
+            };
+            let (state, plan) = rows.into_parts();
+            let commit = Commit {
+                run_id: run_id.to_string(),
+                marks: Vec::new(),
+            };
+            let delta = WriteBuilder::new(log_store, snapshot)
+                .with_input_plan(plan)
+                .with_session_state(Arc::new(state))
+                .with_save_mode(SaveMode::Overwrite)
+                .with_schema_mode(deltalake::operations::write::SchemaMode::Overwrite)
+                .with_commit_properties(properties(&commit))
+                .await
+                .map_err(failed)?;
+            let version = delta.version().map(as_u64).unwrap_or_default();
+            self.remember(table, delta).await;
+            Ok(version)
+        })
+    }
+
+    /// The table at a version (the newest without one); `None` when it does not exist.
+    pub(crate) async fn at(
+        &self,
+        table: &TableName,
+        version: Option<u64>,
+    ) -> Result<Option<DeltaTable>> {
+        let Some(version) = version else {
+            return self.latest(table).await;
+        };
+        let failed = |error| Error::table(table, "opening", error);
+        let builder = self.builder(table)?.with_version(version as _);
+        builder.load().await.map(Some).map_err(failed)
+    }
+
+    /// The table at its newest version; `None` when it does not exist.
+    async fn latest(&self, table: &TableName) -> Result<Option<DeltaTable>> {
+        let failed = |error| Error::table(table, "opening", error);
+        let known = self.open.lock().await.get(table).cloned();
+        let mut delta = match known {
+            Some(delta) => delta,
+            None => self.builder(table)?.build().map_err(failed)?,
+        };
+        if delta.version().is_none()
+            && !delta.verify_deltatable_existence().await.map_err(failed)?
+        {
+            return Ok(None);
+        }
+        delta.update_state().await.map_err(failed)?;
+        self.remember(table, delta.clone()).await;
+        Ok(Some(delta))
+    }
+
+    /// The table, created empty by its contract when it does not exist.
+    async fn ensure(&self, contract: &Contract) -> Result<DeltaTable> {
+        let table = contract.table();
+        if let Some(delta) = self.latest(table).await? {
+            return Ok(delta);
+        }
+        let failed = |error| Error::table(table, "creating", error);
+        let log_store = self.builder(table)?.build().map_err(failed)?.log_store();
+        let empty = RecordBatch::new_empty(contract.arrow_schema());
+        let delta = WriteBuilder::new(log_store, None)
+            .with_input_batches([empty])
+            .with_table_name(table.to_string())
+            .with_description(contract.doc())
+            .await
+            .map_err(failed)?;
+        self.remember(table, delta.clone()).await;
+        Ok(delta)
+    }
+
+    /// Commits rows as an append.
+    async fn append(
+        &self,
+        table: &TableName,
+        delta: DeltaTable,
+        batch: RecordBatch,
+        commit: &Commit,
+    ) -> Result<()> {
+        let delta = delta
+            .write([batch])
+            .with_save_mode(SaveMode::Append)
+            .with_commit_properties(properties(commit))
+            .await
+            .map_err(|error| Error::table(table, "appending to", error))?;
+        self.remember(table, delta).await;
+        Ok(())
+    }
+
+    /// Whether a mark of the commit is not in the table yet.
+    async fn marks_differ(&self, table: &TableName, commit: &Commit) -> Result<bool> {
+        for (name, value) in &commit.marks {
+            if self.mark(table, name).await? != Some(*value) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn read(
+        &self,
+        table: &TableName,
+        delta: &DeltaTable,
+        filter: Option<String>,
+    ) -> Result<Vec<RecordBatch>> {
+        let provider = delta
+            .table_provider()
+            .await
+            .map_err(|error| Error::table(table, "reading", error))?;
+        let context = self.context();
+        let read = async {
+            let mut frame = context.read_table(provider)?;
+            if let Some(filter) = filter {
+                let condition = frame.parse_sql_expr(&filter)?;
+                frame = frame.filter(condition)?;
+            }
+            frame.collect().await
+        };
+        read.await.map_err(Error::engine)
+    }
+
+    fn context(&self) -> SessionContext {
+        session::plain(Arc::clone(&self.runtime))
+    }
+
+    fn builder(&self, table: &TableName) -> Result<DeltaTableBuilder> {
+        let url = self.store.table_url(table)?;
+        let builder = DeltaTableBuilder::from_url(url.clone())
+            .map_err(|error| Error::table(table, "opening", error))?;
+        Ok(builder.with_storage_backend(self.store.root(), url))
+    }
+
+    async fn remember(&self, table: &TableName, delta: DeltaTable) {
+        self.open.lock().await.insert(table.clone(), delta);
+    }
+}
+
+fn as_u64<V: TryInto<u64>>(version: V) -> u64 {
+    version.try_into().unwrap_or_default()
+}
+
+fn properties(commit: &Commit) -> CommitProperties {
+    let marks = commit
+        .marks
+        .iter()
+        .map(|(name, value)| Transaction::new(name, *value))
+        .collect();
+    CommitProperties::default()
+        .with_application_transactions(marks)
+        .with_metadata([(
+            "runId".to_string(),
+            serde_json::Value::from(commit.run_id.as_str()),
+        )])
+}
+
+/// A text as an SQL literal.
+pub(crate) fn sql_text(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// The contract of a table that rows can be written to.
+fn contract_of(table: &TableName) -> Result<&'static Contract> {
+    schemas::contract(table).ok_or_else(|| Error::Rows {
+        table: table.clone(),
+        reason: "the table has no contract".to_string(),
+    })
+}
