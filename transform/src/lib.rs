@@ -1,1 +1,12 @@
+//! The model engine: reads the SQL models and their YAML, runs what has changed in dependency order,
+//! tests the result, and publishes it as a release.
 
+mod check;
+mod error;
+mod graph;
+mod project;
+mod refresh;
+
+pub use error::{Error, Result};
+pub use project::{Materialization, Model, Project};
+pub use refresh::{ModelRun, Progress, RefreshOptions, RefreshReport, refresh};

@@ -139,6 +139,7 @@ impl QueryService {
         allowed
             .verify_plan(&plan)
             .map_err(|error| Error::NotReadOnly(error.strip_backtrace()))?;
+        let plan = bind(plan, &options.params)?;
         let frame = context
             .execute_logical_plan(plan)
             .await

@@ -70,7 +70,8 @@ fn csv(out: &mut impl Write, schema: &SchemaRef, batches: &[RecordBatch]) -> any
 /// Lists and structures as text, since a CSV cell holds one value.
 fn flat(batch: &RecordBatch) -> anyhow::Result<RecordBatch> {
     let options = FormatOptions::default();
-    let columns = batch.schema().fields().iter().zip(batch.columns()).map(|(field, column)| {
+    let schema = batch.schema();
+    let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| {
         let column = if column.data_type().is_nested() {
             let formatter = ArrayFormatter::try_new(column, &options)?;
             let values = (0..column.len())
@@ -102,7 +103,8 @@ fn table(out: &mut impl Write, schema: &SchemaRef, batches: &[RecordBatch]) -> a
 
 /// Text from sources without control characters, which a terminal would obey.
 fn printable(batch: &RecordBatch) -> anyhow::Result<RecordBatch> {
-    let columns = batch.schema().fields().iter().zip(batch.columns()).map(|(field, column)| {
+    let schema = batch.schema();
+    let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| {
         let column = match column.data_type() {
             DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => {
                 let text = arrow::compute::cast(column, &DataType::Utf8)?;

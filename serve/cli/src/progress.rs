@@ -60,3 +60,17 @@ impl ingest::Progress for Terminal {
         }
     }
 }
+
+impl transform::Progress for Terminal {
+    fn building(&self, model: &str, number: usize, of: usize) {
+        self.now(&format!("model {number}/{of} {model} …"));
+    }
+
+    fn testing(&self) {
+        self.now("data tests …");
+    }
+
+    fn finished(&self, built: usize, skipped: usize, tests: usize) {
+        self.done(&format!("{built} models built, {skipped} up to date, {tests} data tests passed"));
+    }
+}
