@@ -71,7 +71,7 @@ fn every_figure_can_be_traced_to_raw_records() {
     assert_eq!(untraced(issues), 0);
     let items = "select count(*) as n from jira.changelog_items h
         left join (select distinct connection, key from raw.records where stream = 'changelogs') r
-            on r.connection = h.connection and r.key = cast(h.history_id as varchar)
+            on r.connection = h.connection and r.key = cast(h.issue_id as varchar) || '/' || cast(h.history_id as varchar)
         where r.key is null";
     assert_eq!(untraced(items), 0);
     assert!(untraced("select count(*) as n from marts.sprint_scope") > 100);

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use simulator::{Fault, Settings};
+use simulator::{Fault, FaultKind, Settings};
 use tests::{Ended, Product};
 
 use crate::{connected, small_site};
@@ -50,7 +50,7 @@ async fn a_wrong_token() {
 async fn a_page_that_is_html() {
     let site = small_site().await;
     let product = connected(&site);
-    site.inject(Fault::html("/rest/api/3/issue/bulkfetch").always());
+    site.inject(Fault::new("/rest/api/3/issue/bulkfetch", FaultKind::Html).times(1000));
     let ended = product.run(&["sync"]);
     assert_says(&ended, 1, &["bulkfetch", "JSON"]);
     product.run(&["refresh"]);
@@ -62,9 +62,9 @@ async fn a_page_that_is_html() {
 async fn a_passing_fault_is_got_over() {
     let site = small_site().await;
     let product = connected(&site);
-    site.inject(Fault::status("/rest/api/3/issue/bulkfetch", 503));
-    site.inject(Fault::truncated("/rest/api/3/changelog/bulkfetch"));
-    site.inject(Fault::html("/rest/api/3/search/jql"));
+    site.inject(Fault::status("/rest/api/3/issue/bulkfetch", 503).times(1));
+    site.inject(Fault::new("/rest/api/3/changelog/bulkfetch", FaultKind::TruncatedBody).times(1));
+    site.inject(Fault::new("/rest/api/3/search/jql", FaultKind::Html).times(1));
     product.run(&["sync"]).ok();
 }
 
@@ -84,7 +84,8 @@ fn an_unknown_setting() {
     product.write("sprint-reports.toml", "[stor]\nurl = \"file:x\"\n");
     let ended = product.run(&["sync"]);
     assert_says(&ended, 2, &["unknown setting 'stor'", "did you mean 'store'?"]);
-    let mut command = Product::new().command(&["check"]);
+    let product = Product::new();
+    let mut command = product.command(&["check"]);
     let output = command.env("SPRINT_REPORTS__STORE__ULR", "x").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
 }

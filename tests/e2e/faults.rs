@@ -3,11 +3,12 @@
 use crate::{assert_same, connected, small_site};
 
 /// Points of `sync` at which it is killed.
-const SYNC: [&str; 8] = [
+const SYNC: [&str; 9] = [
     "jira.fields.committed",
     "jira.sprints.before_commit",
-    "raw.landed",
-    "raw.landed:9",
+    "ingest.listing.landed",
+    "ingest.listing.landed:4",
+    "ingest.batch.landed",
     "jira.changelog_items.before_commit",
     "jira.changelog_items.committed",
     "jira.issues.before_commit",

@@ -25,7 +25,7 @@ async fn every_issue_of_every_sprint_has_the_outcome_the_site_noted() {
     let mut compared = 0;
     for sprint in started {
         let id = sprint["sprint_id"].as_i64().unwrap();
-        let truth = site.edit(|world| world.sprint_truth(id)).unwrap();
+        let truth = site.edit(|world| world.sprint_truth(id as u64)).unwrap();
         let ours = scope.remove(&id).unwrap_or_default();
         let ids = |keys: Vec<i64>| keys;
         assert_eq!(
@@ -35,7 +35,9 @@ async fn every_issue_of_every_sprint_has_the_outcome_the_site_noted() {
         );
         for (issue, noted) in &truth.issues {
             let row = &ours[&(*issue as i64)];
-            let what = format!("sprint {id} issue {issue}: {row}");
+            let differs = row["outcome"] != noted.outcome.as_str();
+            let history = if differs { history(&product, *issue) } else { Vec::new() };
+            let what = format!("sprint {id} issue {issue}: {row}\n{noted:?}\n{history:?}");
             assert_eq!(row["committed"], noted.committed, "committed, {what}");
             assert_eq!(row["added_after_start"], noted.added_after_start, "added, {what}");
             assert_eq!(row["outcome"], noted.outcome.as_str(), "outcome, {what}");
@@ -46,4 +48,11 @@ async fn every_issue_of_every_sprint_has_the_outcome_the_site_noted() {
         }
     }
     assert!(compared > 500, "{compared} issues compared");
+}
+
+/// What is known of an issue's sprints, for the message of a failing comparison.
+fn history(product: &tests::Product, issue: u64) -> Vec<Value> {
+    product.sql(&format!(
+        "select sprint_ids, from_at, to_at from marts.issue_sprint_periods where issue_id = {issue}"
+    ))
 }

@@ -11,7 +11,7 @@ use crate::{Error, Model, Project, Result};
 /// Tables and views that a statement reads.
 pub(crate) fn reads(file: &str, sql: &str) -> Result<Vec<TableName>> {
     let refuse = |reason: String| Error::Project { file: file.to_string(), reason };
-    let mut statements = DFParser::parse_sql(sql).map_err(|error| refuse(error.to_string()))?;
+    let mut statements = DFParser::parse_sql(sql).map_err(|error| refuse(error.strip_backtrace()))?;
     let statement = match (statements.pop_front(), statements.pop_front()) {
         (Some(statement), None) => statement,
         _ => return Err(refuse("write exactly one statement".to_string())),

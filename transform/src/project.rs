@@ -207,7 +207,8 @@ mod tests {
             ("marts/b.yml", YML),
         ]);
         assert!(matches!(circle.unwrap_err(), Error::Cycle(_)));
-        let syntax = project(&[("marts/a.sql", "select\nfrom where"), ("marts/a.yml", YML)]);
-        assert!(syntax.unwrap_err().to_string().contains("Line"));
+        let syntax = project(&[("marts/a.sql", "select a\nfrom (((("), ("marts/a.yml", YML)]);
+        let message = syntax.unwrap_err().to_string();
+        assert!(message.starts_with("marts/a.sql:") && message.contains("syntax"), "{message}");
     }
 }

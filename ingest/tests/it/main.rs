@@ -2,6 +2,8 @@
 
 mod engine;
 mod failures;
+mod recorded;
+mod simulated;
 mod site;
 
 use std::time::Duration;
@@ -58,6 +60,29 @@ impl Lake {
                 .rows(contract.table(), None)
                 .await
                 .unwrap();
+            let mut rows: Vec<_> = rows
+                .into_iter()
+                .map(|row| serde_json::Value::Object(row).to_string())
+                .collect();
+            rows.sort();
+            all.push((contract.table().to_string(), rows));
+        }
+        all
+    }
+
+    /// Rows that live, without the part of an issue that keeps the time it was fetched at.
+    async fn live_rows(&self) -> Vec<(String, Vec<String>)> {
+        let mut all = Vec::new();
+        for contract in contracts() {
+            let mut rows = self
+                .warehouse
+                .tables()
+                .rows(contract.table(), Some("deleted_at is null"))
+                .await
+                .unwrap();
+            for row in &mut rows {
+                row.remove("fields_json");
+            }
             let mut rows: Vec<_> = rows
                 .into_iter()
                 .map(|row| serde_json::Value::Object(row).to_string())

@@ -28,8 +28,8 @@ select
     min(entered_at) as entered_at,
     max(left_at) as last_left_at,
     bool_or(entered_at <= started_at) as in_at_start,
-    -- Leaving at the very end is the completion's own doing.
-    bool_or(left_at is null or left_at >= ended_at) as in_at_end,
+    -- Leaving at the very end is the completion's own doing; an active sprint has no end yet.
+    bool_or(left_at is null or coalesce(left_at >= ended_at, false)) as in_at_end,
     count(*) > 1 as re_entered
 from visits
 group by connection, sprint_id, board_id, started_at, ended_at, issue_id

@@ -33,6 +33,19 @@ pub(super) enum Job {
     Release { project: usize, version: usize },
 }
 
+/// Says yes at a given rate with less scatter than independent draws, so that small worlds keep to it.
+#[derive(Default)]
+pub(super) struct Quota(f64);
+
+impl Quota {
+    pub(super) fn due(&mut self, rate: f64) -> bool {
+        self.0 += rate;
+        let due = self.0 >= 0.5;
+        self.0 -= f64::from(u8::from(due));
+        due
+    }
+}
+
 pub(super) struct Driver<'w> {
     pub(super) world: &'w mut World,
     pub(super) random: Random,
@@ -43,6 +56,9 @@ pub(super) struct Driver<'w> {
     /// Slots and sprint ids by board, first sprint first.
     pub(super) slots: Vec<Vec<Slot>>,
     pub(super) sprint_ids: Vec<Vec<u64>>,
+    pub(super) leaving: Quota,
+    pub(super) finishing: Quota,
+    pub(super) reopening: Quota,
     /// Issues that take several sprints.
     pub(super) hard: std::collections::HashSet<u64>,
     queue: BinaryHeap<Reverse<(DateTime<Utc>, u64)>>,
@@ -63,6 +79,9 @@ impl<'w> Driver<'w> {
             epics,
             slots: Vec::new(),
             sprint_ids: Vec::new(),
+            leaving: Quota::default(),
+            finishing: Quota::default(),
+            reopening: Quota::default(),
             hard: std::collections::HashSet::new(),
             queue: BinaryHeap::new(),
             jobs: std::collections::HashMap::new(),

@@ -12,10 +12,10 @@ const JOINING: f64 = 0.80;
 /// Of those that join, the share that did not exist before the sprint.
 const JOINING_NEW: f64 = 0.88;
 /// Of all that were ever in a sprint, the share that is taken out while it runs.
-const LEAVING: f64 = 0.145;
+const LEAVING: f64 = 0.178;
 const LEAVING_BACK: f64 = 0.12;
 /// Of the issues of a sprint, the share that changes hands while it runs.
-const REASSIGNED: f64 = 0.37;
+const REASSIGNED: f64 = 0.20;
 
 impl Driver<'_> {
     /// The boards' calendars, and the sprints that exist before the first one starts.
@@ -174,7 +174,7 @@ impl Driver<'_> {
             let at = self.between(from, until);
             self.later(at, Job::Reassign { issue, sprint });
         }
-        if self.random.chance(LEAVING) {
+        if self.leaving.due(LEAVING) {
             let at = self.between(from, until);
             let back = self.random.chance(LEAVING_BACK);
             self.later(at, Job::Leave { issue, sprint, back });

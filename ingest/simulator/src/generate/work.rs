@@ -8,10 +8,10 @@ use crate::world::model::{IssueKind, SprintState};
 use crate::world::site::{DONE, IN_PROGRESS, IN_REVIEW, ON_HOLD, RESOLVED, TESTING, TO_DO};
 
 /// An issue worked on in a sprint gets done in it, with these chances for ordinary and for hard ones.
-const FINISHED: f64 = 0.885;
-const FINISHED_HARD: f64 = 0.35;
+const FINISHED: f64 = 0.93;
+const FINISHED_HARD: f64 = 0.42;
 /// Of the issues that became done, the share that is opened again.
-const REOPENED: f64 = 0.066;
+const REOPENED: f64 = 0.070;
 
 impl Driver<'_> {
     /// Plans the way of an issue through its workflow within a span of time.
@@ -31,7 +31,7 @@ impl Driver<'_> {
         let here = steps.iter().position(|step| *step == found.status).map_or(0, |at| at + 1);
         let mut path: Vec<u64> = steps[here..].to_vec();
         let chance = if self.hard.contains(&issue) { FINISHED_HARD } else { FINISHED };
-        if self.random.chance(chance) {
+        if self.finishing.due(chance) {
             // Small work skips columns, and some goes back once.
             if path.len() > 1 && self.random.chance(0.25) {
                 path.truncate(1);
@@ -79,7 +79,7 @@ impl Driver<'_> {
             self.close_subtasks(issue);
         }
         self.edit(Edit::SetStatus { issue, status });
-        if status == DONE && self.random.chance(REOPENED) {
+        if status == DONE && self.reopening.due(REOPENED) {
             let at = self.between(self.at + Duration::hours(1), self.at + Duration::days(12));
             self.later(at, Job::Reopen { issue });
         }
