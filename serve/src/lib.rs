@@ -17,7 +17,9 @@ pub use report::{ReportError, SprintReport, sprint_report};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address can't be bound.
-    #[error("can't listen on {address}: {source}; stop what uses the port, or choose another ({setting})")]
+    #[error(
+        "can't listen on {address}: {source}; stop what uses the port, or choose another ({setting})"
+    )]
     Bind {
         /// The address as configured.
         address: String,
@@ -43,11 +45,18 @@ impl Server {
     /// Binds the port; port 0 takes a free one.
     pub async fn bind(warehouse: Warehouse, address: &str) -> Result<Self, Error> {
         let setting = "serve.http, or --port-http";
-        let failed =
-            |source| Error::Bind { address: address.to_string(), setting, source };
+        let failed = |source| Error::Bind {
+            address: address.to_string(),
+            setting,
+            source,
+        };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address: bound, warehouse })
+        Ok(Self {
+            listener,
+            address: bound,
+            warehouse,
+        })
     }
 
     /// The address that is bound.

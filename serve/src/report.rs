@@ -51,7 +51,12 @@ pub async fn sprint_report(
     // The second query must not see a release that was published meanwhile.
     options.as_of = Some(release_id.clone());
     let mut sprints = found.into_rows().await?;
-    let name = |row: &Row| row.get("connection").and_then(Value::as_str).unwrap_or_default().to_string();
+    let name = |row: &Row| {
+        row.get("connection")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_string()
+    };
     if sprints.len() > 1 {
         let names: Vec<String> = sprints.iter().map(name).collect();
         return Err(ReportError::Ambiguous(sprint_id, names.join(", ")));
@@ -59,6 +64,15 @@ pub async fn sprint_report(
     let sprint = sprints.pop().ok_or(ReportError::NotFound(sprint_id))?;
     options.params[1].1 = Param::Text(Some(name(&sprint)));
     let sql = include_str!("../../sql/queries/sprint_scope_by_id.sql");
-    let scope = warehouse.query().run(sql, &options).await?.into_rows().await?;
-    Ok(SprintReport { release_id, sprint, scope })
+    let scope = warehouse
+        .query()
+        .run(sql, &options)
+        .await?
+        .into_rows()
+        .await?;
+    Ok(SprintReport {
+        release_id,
+        sprint,
+        scope,
+    })
 }

@@ -16,8 +16,15 @@ fn demo() -> &'static Product {
         let ended = product.run(&["demo", "--exit"]).ok();
         let took = started.elapsed();
         println!("demo --exit took {took:?}");
-        assert!(took < Duration::from_secs(60), "the demo took {took:?} in this build");
-        assert!(ended.out.contains("Committed at the start"), "{}", ended.out);
+        assert!(
+            took < Duration::from_secs(60),
+            "the demo took {took:?} in this build"
+        );
+        assert!(
+            ended.out.contains("Committed at the start"),
+            "{}",
+            ended.out
+        );
         product
     })
 }
@@ -33,7 +40,10 @@ fn an_empty_folder_gets_a_release_that_sql_reads() {
     let row = &product.sql("select * from jira.issues where due_on is null limit 1")[0];
     assert!(row["issue_id"].is_i64());
     assert!(row["created_at"].as_str().unwrap().ends_with('Z'));
-    assert!(row.as_object().unwrap().contains_key("due_on"), "null fields are present");
+    assert!(
+        row.as_object().unwrap().contains_key("due_on"),
+        "null fields are present"
+    );
 }
 
 #[test]
@@ -83,44 +93,75 @@ fn a_second_demo_in_the_folder_goes_on_with_the_same_site() {
     product.run(&["demo", "--exit"]).ok();
     let before = product.value("select count(*) as n from jira.changelog_items");
     product.run(&["demo", "--exit"]).ok();
-    assert_eq!(product.value("select count(*) as n from jira.changelog_items"), before);
-    assert_eq!(product.releases(), 1, "nothing changed, nothing was published");
+    assert_eq!(
+        product.value("select count(*) as n from jira.changelog_items"),
+        before
+    );
+    assert_eq!(
+        product.releases(),
+        1,
+        "nothing changed, nothing was published"
+    );
 }
 
 #[test]
 fn the_server_answers_reports_until_it_is_stopped() {
     let product = Product::new();
-    let mut child = product.command(&["demo", "--port-http", "0"]).spawn().unwrap();
+    let mut child = product
+        .command(&["demo", "--port-http", "0"])
+        .spawn()
+        .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let address = lines
         .by_ref()
         .map(Result::unwrap)
-        .find_map(|line| line.strip_prefix("reports over HTTP   http://").map(str::to_string))
+        .find_map(|line| {
+            line.strip_prefix("reports over HTTP   http://")
+                .map(str::to_string)
+        })
         .expect("the demo prints its address");
     assert!(get(&address, "/health/ready").contains("\"release_id\":\"r1\""));
     let sprints: Value = serde_json::from_str(&get(&address, "/api/v1/sprints/")).unwrap();
-    let closed = sprints.as_array().unwrap().iter().find(|sprint| sprint["state"] == "closed");
+    let closed = sprints
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|sprint| sprint["state"] == "closed");
     let id = &closed.unwrap()["sprint_id"];
     let report: Value =
         serde_json::from_str(&get(&address, &format!("/api/v1/sprints/{id}/report"))).unwrap();
     assert_eq!(&report["sprint"]["sprint_id"], id);
     assert!(!report["scope"].as_array().unwrap().is_empty());
-    let missing: Value = serde_json::from_str(&get(&address, "/api/v1/sprints/999999/report")).unwrap();
+    let missing: Value =
+        serde_json::from_str(&get(&address, "/api/v1/sprints/999999/report")).unwrap();
     assert_eq!(missing["error"]["code"], "RESOURCE_NOT_FOUND");
-    let kill = std::process::Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    let kill = std::process::Command::new("kill")
+        .arg(child.id().to_string())
+        .status()
+        .unwrap();
     assert!(kill.success());
-    assert!(child.wait().unwrap().success(), "SIGTERM ends the server in order");
+    assert!(
+        child.wait().unwrap().success(),
+        "SIGTERM ends the server in order"
+    );
 }
 
 /// Body of a GET.
 fn get(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     if head.to_lowercase().contains("transfer-encoding: chunked") {
-        return body.lines().filter(|line| line.starts_with(['{', '['])).collect();
+        return body
+            .lines()
+            .filter(|line| line.starts_with(['{', '[']))
+            .collect();
     }
     body.to_string()
 }

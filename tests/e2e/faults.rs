@@ -16,8 +16,12 @@ const SYNC: [&str; 9] = [
 ];
 
 /// Points of `refresh` at which it is killed.
-const REFRESH: [&str; 4] =
-    ["model.before_write", "model.written:3", "release.before_publish", "release.published"];
+const REFRESH: [&str; 4] = [
+    "model.before_write",
+    "model.written:3",
+    "release.before_publish",
+    "release.published",
+];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_any_point_and_started_again_gives_the_same_tables() {
@@ -28,7 +32,11 @@ async fn killed_at_any_point_and_started_again_gives_the_same_tables() {
     for point in SYNC {
         let product = connected(&site);
         let killed = product.run_with_fault(&["sync"], &format!("kill@{point}"));
-        assert_eq!(killed.code, None, "sync passes {point} and is killed there: {}", killed.err);
+        assert_eq!(
+            killed.code, None,
+            "sync passes {point} and is killed there: {}",
+            killed.err
+        );
         product.run(&["sync"]).ok();
         product.run(&["refresh"]).ok();
         assert_same(&undisturbed, &product);
@@ -37,7 +45,11 @@ async fn killed_at_any_point_and_started_again_gives_the_same_tables() {
         let product = connected(&site);
         product.run(&["sync"]).ok();
         let killed = product.run_with_fault(&["refresh"], &format!("kill@{point}"));
-        assert_eq!(killed.code, None, "refresh passes {point} and is killed there: {}", killed.err);
+        assert_eq!(
+            killed.code, None,
+            "refresh passes {point} and is killed there: {}",
+            killed.err
+        );
         product.run(&["refresh"]).ok();
         assert_eq!(product.releases(), 1, "{point}");
         assert_same(&undisturbed, &product);
@@ -47,7 +59,8 @@ async fn killed_at_any_point_and_started_again_gives_the_same_tables() {
     product.run_with_fault(&["sync"], "kill@jira.issues.committed");
     product.run(&["sync"]).ok();
     product.run(&["refresh"]).ok();
-    let runs = product.sql("select status, reason from system.runs where pipeline = 'sync' order by started_at");
+    let runs = product
+        .sql("select status, reason from system.runs where pipeline = 'sync' order by started_at");
     assert_eq!(runs[0]["status"], "failed", "{runs:?}");
     assert_eq!(runs[1]["status"], "succeeded", "{runs:?}");
 }
@@ -58,7 +71,11 @@ async fn a_full_disk_is_said_and_leaves_no_half_release() {
     let product = connected(&site);
     let ended = product.run_with_fault(&["sync"], "full@jira.issues.before_commit");
     assert_eq!(ended.code, Some(1));
-    assert!(ended.err.contains("the disk is full") && ended.err.contains("free some space"), "{}", ended.err);
+    assert!(
+        ended.err.contains("the disk is full") && ended.err.contains("free some space"),
+        "{}",
+        ended.err
+    );
     product.run(&["sync"]).ok();
     let ended = product.run_with_fault(&["refresh"], "full@release.before_publish");
     assert_eq!(ended.code, Some(1));
@@ -88,7 +105,10 @@ async fn a_really_full_disk_is_said_too() {
     let mut command = product.command(&["sync"]);
     command.env("SPRINT_REPORTS__STORE__URL", "file:./small");
     let output = command.output().unwrap();
-    let unmounted = std::process::Command::new("umount").arg(&lake).status().unwrap();
+    let unmounted = std::process::Command::new("umount")
+        .arg(&lake)
+        .status()
+        .unwrap();
     assert!(unmounted.success());
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{err}");

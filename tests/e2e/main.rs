@@ -1,4 +1,11 @@
 //! Promises to users, kept by the real binary.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test"
+)]
 
 mod demo;
 mod errors;
@@ -19,7 +26,12 @@ fn now() -> DateTime<Utc> {
 /// A simulated site with a small world.
 async fn small_site() -> Simulator {
     let world = WorldSettings::small(11, now());
-    Simulator::start(Settings { world, ..Settings::default() }).await.unwrap()
+    Simulator::start(Settings {
+        world,
+        ..Settings::default()
+    })
+    .await
+    .unwrap()
 }
 
 /// A product connected to a simulated site.
@@ -30,7 +42,10 @@ fn connected(site: &Simulator) -> Product {
 
 /// The tables that a sync and a refresh fill, each with its key.
 const TABLES: [(&str, &str); 17] = [
-    ("jira.board_columns", "connection, board_id, ordinal, status_key"),
+    (
+        "jira.board_columns",
+        "connection, board_id, ordinal, status_key",
+    ),
     ("jira.board_sprints", "connection, board_id, sprint_id"),
     ("jira.boards", "connection, board_id"),
     ("jira.changelog_items", "connection, history_id, ordinal"),
@@ -40,10 +55,22 @@ const TABLES: [(&str, &str); 17] = [
     ("jira.sprints", "connection, sprint_id"),
     ("jira.statuses", "connection, status_id"),
     ("jira.users", "connection, user_id"),
-    ("marts.issue_assignee_periods", "connection, issue_id, from_at"),
-    ("marts.issue_points_periods", "connection, issue_id, from_at"),
-    ("marts.issue_sprint_periods", "connection, issue_id, from_at"),
-    ("marts.issue_status_periods", "connection, issue_id, from_at"),
+    (
+        "marts.issue_assignee_periods",
+        "connection, issue_id, from_at",
+    ),
+    (
+        "marts.issue_points_periods",
+        "connection, issue_id, from_at",
+    ),
+    (
+        "marts.issue_sprint_periods",
+        "connection, issue_id, from_at",
+    ),
+    (
+        "marts.issue_status_periods",
+        "connection, issue_id, from_at",
+    ),
     ("marts.sprint_metrics", "connection, sprint_id"),
     ("marts.sprint_scope", "connection, sprint_id, issue_id"),
     ("marts.sprints", "connection, sprint_id"),
@@ -68,6 +95,9 @@ fn assert_same(left: &Product, right: &Product) {
         for (left, right) in left.iter().zip(&right) {
             assert_eq!(left, right, "a row of {table}");
         }
-        assert!(!left.is_empty(), "{table} holds nothing, so nothing was compared");
+        assert!(
+            !left.is_empty(),
+            "{table} holds nothing, so nothing was compared"
+        );
     }
 }

@@ -16,7 +16,10 @@ fn pairs(path: &Path, first: usize, second: usize) -> BTreeSet<(i64, i64)> {
         .skip(1)
         .map(|line| {
             let cells: Vec<_> = line.split(',').collect();
-            (cells[first].parse().unwrap(), cells[second].parse().unwrap())
+            (
+                cells[first].parse().unwrap(),
+                cells[second].parse().unwrap(),
+            )
         })
         .collect()
 }
@@ -45,13 +48,30 @@ async fn all_changelog_items_and_sprint_memberships_arrive() {
     );
     let ours: BTreeSet<(i64, i64)> = rows
         .iter()
-        .map(|row| (row["sprint_id"].as_i64().unwrap(), row["issue_id"].as_i64().unwrap()))
+        .map(|row| {
+            (
+                row["sprint_id"].as_i64().unwrap(),
+                row["issue_id"].as_i64().unwrap(),
+            )
+        })
         .collect();
-    let theirs = pairs(&data.join("devlake/expected/_tool_jira_sprint_issues.csv"), 1, 2);
+    let theirs = pairs(
+        &data.join("devlake/expected/_tool_jira_sprint_issues.csv"),
+        1,
+        2,
+    );
     assert_eq!(theirs.len(), 28);
-    assert!(ours.is_superset(&theirs), "missing: {:?}", theirs.difference(&ours));
+    assert!(
+        ours.is_superset(&theirs),
+        "missing: {:?}",
+        theirs.difference(&ours)
+    );
     let more: Vec<_> = ours.difference(&theirs).copied().collect();
-    assert_eq!(more, [(7, 10079), (7, 10081), (9, 10079), (9, 10082)], "the four a peer loses");
+    assert_eq!(
+        more,
+        [(7, 10079), (7, 10081), (9, 10079), (9, 10082)],
+        "the four a peer loses"
+    );
     assert_eq!(ours.len(), 32);
 
     // An issue that was taken out in the middle of a sprint is reported as removed.

@@ -13,10 +13,20 @@ async fn a_second_sync_reads_next_to_nothing_and_publishes_nothing() {
     let before = site.requests().len();
     product.run(&["sync"]).ok();
     let requests = site.requests().split_off(before);
-    let bulk: Vec<_> = requests.iter().filter(|request| request.path.contains("bulkfetch")).collect();
-    assert!(bulk.is_empty(), "nothing changed, so no issue is fetched: {bulk:?}");
+    let bulk: Vec<_> = requests
+        .iter()
+        .filter(|request| request.path.contains("bulkfetch"))
+        .collect();
+    assert!(
+        bulk.is_empty(),
+        "nothing changed, so no issue is fetched: {bulk:?}"
+    );
     product.run(&["refresh"]).ok();
-    assert_eq!(product.releases(), 1, "nothing changed, so nothing is published");
+    assert_eq!(
+        product.releases(),
+        1,
+        "nothing changed, so nothing is published"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,6 @@
 //! Harness of the end-to-end tests: the real binary in a folder of its own, a simulated Jira in
 //! this process, and what both say in typed form.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a harness of tests")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a harness of tests")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,16 +11,27 @@ use serde_json::Value;
 /// Path of the binary under test: beside the test's own target folder.
 pub fn binary() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its path");
-    let profile = test.parent().and_then(Path::parent).expect("target/PROFILE/deps/TEST");
+    let profile = test
+        .parent()
+        .and_then(Path::parent)
+        .expect("target/PROFILE/deps/TEST");
     let path = profile.join("sprint-reports");
-    assert!(path.is_file(), "{} is missing; run `cargo build --workspace` first", path.display());
+    assert!(
+        path.is_file(),
+        "{} is missing; run `cargo build --workspace` first",
+        path.display()
+    );
     path
 }
 
 /// Folder with recorded payloads, when the environment names one.
 pub fn test_data() -> Option<PathBuf> {
     let path = PathBuf::from(std::env::var_os("SPRINT_REPORTS_TEST_DATA")?);
-    assert!(path.is_dir(), "SPRINT_REPORTS_TEST_DATA is not a folder: {}", path.display());
+    assert!(
+        path.is_dir(),
+        "SPRINT_REPORTS_TEST_DATA is not a folder: {}",
+        path.display()
+    );
     Some(path)
 }
 
@@ -59,7 +70,9 @@ impl Ended {
 
 impl Default for Product {
     fn default() -> Self {
-        Self { folder: tempfile::tempdir().expect("a temporary folder") }
+        Self {
+            folder: tempfile::tempdir().expect("a temporary folder"),
+        }
     }
 }
 
@@ -114,7 +127,12 @@ impl Product {
     /// Runs a command with a fault armed.
     pub fn run_with_fault(&self, arguments: &[&str], fault: &str) -> Ended {
         let mut command = self.command(arguments);
-        ended(command.env("SPRINT_REPORTS_FAULT", fault).output().expect("the binary starts"))
+        ended(
+            command
+                .env("SPRINT_REPORTS_FAULT", fault)
+                .output()
+                .expect("the binary starts"),
+        )
     }
 
     /// Rows of a query on the current release.

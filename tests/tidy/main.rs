@@ -1,11 +1,21 @@
 //! Rules of the repository that the compiler does not see.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_path_buf()
 }
 
 /// Files below a folder of the repository, build results and installed packages left out.
@@ -16,7 +26,11 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
         if ["target", "node_modules", ".git", "data"].contains(&name.as_str()) {
             continue;
         }
-        if path.is_dir() { files(&path, found) } else { found.push(path) }
+        if path.is_dir() {
+            files(&path, found)
+        } else {
+            found.push(path)
+        }
     }
 }
 
@@ -39,7 +53,10 @@ fn crates() -> BTreeMap<String, PathBuf> {
             let folder = root().join(member.as_str().unwrap());
             let text = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
             let package: toml::Table = toml::from_str(&text).unwrap();
-            (package["package"]["name"].as_str().unwrap().to_string(), folder)
+            (
+                package["package"]["name"].as_str().unwrap().to_string(),
+                folder,
+            )
         })
         .collect()
 }
@@ -54,18 +71,36 @@ fn dependencies_point_one_way() {
         ("ingest", &["schemas", "warehouse", "simulator (test)"]),
         ("transform", &["schemas", "warehouse"]),
         ("serve", &["schemas", "warehouse"]),
-        ("pipelines", &["schemas", "warehouse", "ingest", "transform"]),
-        ("cli", &["schemas", "warehouse", "ingest", "transform", "pipelines", "serve", "simulator"]),
+        (
+            "pipelines",
+            &["schemas", "warehouse", "ingest", "transform"],
+        ),
+        (
+            "cli",
+            &[
+                "schemas",
+                "warehouse",
+                "ingest",
+                "transform",
+                "pipelines",
+                "serve",
+                "simulator",
+            ],
+        ),
         ("tests", &["schemas", "simulator"]),
     ]);
     let crates = crates();
     for (name, folder) in &crates {
         let text = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
         let manifest: toml::Table = toml::from_str(&text).unwrap();
-        for (section, suffix) in
-            [("dependencies", ""), ("dev-dependencies", " (test)"), ("build-dependencies", "")]
-        {
-            let Some(section) = manifest.get(section).and_then(toml::Value::as_table) else { continue };
+        for (section, suffix) in [
+            ("dependencies", ""),
+            ("dev-dependencies", " (test)"),
+            ("build-dependencies", ""),
+        ] {
+            let Some(section) = manifest.get(section).and_then(toml::Value::as_table) else {
+                continue;
+            };
             for dependency in section.keys().filter(|key| crates.contains_key(*key)) {
                 let edge = format!("{dependency}{suffix}");
                 let may = allowed[name.as_str()];
@@ -95,7 +130,9 @@ fn heavy_libraries_are_fenced() {
         let text = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
         let manifest: toml::Table = toml::from_str(&text).unwrap();
         for section in ["dependencies", "dev-dependencies"] {
-            let Some(section) = manifest.get(section).and_then(toml::Value::as_table) else { continue };
+            let Some(section) = manifest.get(section).and_then(toml::Value::as_table) else {
+                continue;
+            };
             for (library, owners) in &fenced {
                 assert!(
                     !section.contains_key(*library) || owners.contains(&name.as_str()),
@@ -110,9 +147,15 @@ fn heavy_libraries_are_fenced() {
 fn every_crate_inherits_the_lints_and_has_a_readme() {
     for (name, folder) in crates() {
         let text = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
-        assert!(text.contains("[lints]\nworkspace = true"), "{name} does not inherit the lints");
+        assert!(
+            text.contains("[lints]\nworkspace = true"),
+            "{name} does not inherit the lints"
+        );
         let readme = fs::read_to_string(folder.join("README.md")).unwrap_or_default();
-        assert!(readme.len() > 400, "{name} has no README that says what it is for");
+        assert!(
+            readme.len() > 400,
+            "{name} has no README that says what it is for"
+        );
     }
 }
 
@@ -125,9 +168,17 @@ fn every_model_has_a_neighbour() {
             .iter()
             .any(|layer| place.starts_with(Path::new("sql").join(layer)));
         if is_model {
-            assert!(path.with_extension("yml").is_file(), "{} has no .yml", place.display());
+            assert!(
+                path.with_extension("yml").is_file(),
+                "{} has no .yml",
+                place.display()
+            );
             let lines = fs::read_to_string(&path).unwrap().lines().count();
-            assert!(lines <= 250, "{}: {lines} lines; split the model", place.display());
+            assert!(
+                lines <= 250,
+                "{}: {lines} lines; split the model",
+                place.display()
+            );
         }
     }
 }
@@ -139,7 +190,10 @@ fn files_stay_small_enough_to_find_ones_way() {
         let lines = fs::read_to_string(&path).unwrap().lines().count();
         assert!(lines <= 800, "{}: {lines} lines", path.display());
         if lines > 400 {
-            long.insert(format!("{} {lines}", path.strip_prefix(root()).unwrap().display()));
+            long.insert(format!(
+                "{} {lines}",
+                path.strip_prefix(root()).unwrap().display()
+            ));
         }
     }
     for file in long {
@@ -156,13 +210,22 @@ fn libraries_do_not_read_the_environment() {
         }
         let mut sources = Vec::new();
         files(&folder.join("src"), &mut sources);
-        for path in sources.iter().filter(|path| path.extension().is_some_and(|e| e == "rs")) {
-            if path.starts_with(root().join("ingest/simulator")) || path.starts_with(root().join("serve/cli")) {
+        for path in sources
+            .iter()
+            .filter(|path| path.extension().is_some_and(|e| e == "rs"))
+        {
+            if path.starts_with(root().join("ingest/simulator"))
+                || path.starts_with(root().join("serve/cli"))
+            {
                 continue;
             }
             let text = fs::read_to_string(path).unwrap();
             let code = text.split("#[cfg(test)]").next().unwrap();
-            assert!(!code.contains("env::var"), "{} reads the environment", path.display());
+            assert!(
+                !code.contains("env::var"),
+                "{} reads the environment",
+                path.display()
+            );
         }
     }
 }

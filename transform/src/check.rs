@@ -43,15 +43,22 @@ pub(crate) fn run<'a>(
                 failing_rows: rows as u64,
             });
         }
-        if failures.is_empty() { Ok(outcomes) } else { Err(Error::Checks(failures)) }
+        if failures.is_empty() {
+            Ok(outcomes)
+        } else {
+            Err(Error::Checks(failures))
+        }
     })
 }
 
 fn tests(project: &Project) -> Vec<Test> {
     let keys = project.models().iter().flat_map(|model| {
         let key = model.key.join(", ");
-        let nulls: Vec<String> =
-            model.key.iter().map(|column| format!("{column} is null")).collect();
+        let nulls: Vec<String> = model
+            .key
+            .iter()
+            .map(|column| format!("{column} is null"))
+            .collect();
         [
             Test {
                 name: format!("unique {}", model.name),
@@ -64,7 +71,11 @@ fn tests(project: &Project) -> Vec<Test> {
             Test {
                 name: format!("not_null {}", model.name),
                 table: Some(model.name.clone()),
-                sql: format!("select {key} from {} where {}", model.name, nulls.join(" or ")),
+                sql: format!(
+                    "select {key} from {} where {}",
+                    model.name,
+                    nulls.join(" or ")
+                ),
             },
         ]
     });
@@ -88,5 +99,9 @@ fn describe(
             shown.push(serde_json::Value::from(row).to_string());
         }
     }
-    Ok(format!("{} ({rows} rows, such as {})", test.name, shown.join(", ")))
+    Ok(format!(
+        "{} ({rows} rows, such as {})",
+        test.name,
+        shown.join(", ")
+    ))
 }

@@ -10,8 +10,12 @@ use crate::{Error, Model, Project, Result};
 
 /// Tables and views that a statement reads.
 pub(crate) fn reads(file: &str, sql: &str) -> Result<Vec<TableName>> {
-    let refuse = |reason: String| Error::Project { file: file.to_string(), reason };
-    let mut statements = DFParser::parse_sql(sql).map_err(|error| refuse(error.strip_backtrace()))?;
+    let refuse = |reason: String| Error::Project {
+        file: file.to_string(),
+        reason,
+    };
+    let mut statements =
+        DFParser::parse_sql(sql).map_err(|error| refuse(error.strip_backtrace()))?;
     let statement = match (statements.pop_front(), statements.pop_front()) {
         (Some(statement), None) => statement,
         _ => return Err(refuse("write exactly one statement".to_string())),
@@ -32,12 +36,16 @@ pub(crate) fn reads(file: &str, sql: &str) -> Result<Vec<TableName>> {
 pub(crate) fn order(models: Vec<Model>) -> Result<Vec<Model>> {
     let names: BTreeSet<TableName> = models.iter().map(|model| model.name.clone()).collect();
     for model in &models {
-        let missing = model.reads.iter().find(|read| {
-            !names.contains(*read) && schemas::contract(read).is_none()
-        });
+        let missing = model
+            .reads
+            .iter()
+            .find(|read| !names.contains(*read) && schemas::contract(read).is_none());
         if let Some(read) = missing {
             let reason = format!("there is no table or model {read}");
-            return Err(Error::Project { file: model.file.clone(), reason });
+            return Err(Error::Project {
+                file: model.file.clone(),
+                reason,
+            });
         }
     }
     let mut waiting = models;
@@ -45,7 +53,10 @@ pub(crate) fn order(models: Vec<Model>) -> Result<Vec<Model>> {
     let mut done: BTreeSet<TableName> = BTreeSet::new();
     while !waiting.is_empty() {
         let (ready, blocked): (Vec<Model>, Vec<Model>) = waiting.into_iter().partition(|model| {
-            model.reads.iter().all(|read| done.contains(read) || !names.contains(read))
+            model
+                .reads
+                .iter()
+                .all(|read| done.contains(read) || !names.contains(read))
         });
         if ready.is_empty() {
             let circle: Vec<String> = blocked.iter().map(|model| model.name.to_string()).collect();
@@ -88,7 +99,11 @@ pub(crate) fn select(project: &Project, selectors: &[String]) -> Result<BTreeSet
                     above.extend(model.reads.iter().cloned());
                 }
             }
-            selected.extend(above.into_iter().filter(|name| schemas::contract(name).is_none()));
+            selected.extend(
+                above
+                    .into_iter()
+                    .filter(|name| schemas::contract(name).is_none()),
+            );
         }
     }
     Ok(selected)

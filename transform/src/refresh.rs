@@ -90,7 +90,10 @@ pub fn refresh<'a>(
             Ok(()) => ("succeeded", None),
             Err(error) => ("failed", Some(error.to_string())),
         };
-        let finished = warehouse.meta().finish_run(&run_id, status, reason.as_deref()).await;
+        let finished = warehouse
+            .meta()
+            .finish_run(&run_id, status, reason.as_deref())
+            .await;
         outcome?;
         finished?;
         Ok(refresh.report)
@@ -118,8 +121,12 @@ impl Refresh<'_> {
             for contract in schemas::contracts() {
                 let table = contract.table();
                 if let Some(version) = self.warehouse.tables().version(table).await? {
-                    snapshot.tables.insert(table.clone(), TableSource::Delta(Some(version)));
-                    self.content.tables.insert(table.clone(), TableState { version });
+                    snapshot
+                        .tables
+                        .insert(table.clone(), TableSource::Delta(Some(version)));
+                    self.content
+                        .tables
+                        .insert(table.clone(), TableState { version });
                 }
             }
             let context = self.warehouse.sessions().open(&snapshot).await?;
@@ -129,7 +136,12 @@ impl Refresh<'_> {
                 let wanted = selected.contains(&model.name);
                 self.build(model, &context, wanted, full).await?;
             }
-            let built = self.report.models.iter().filter(|model| !model.skipped).count();
+            let built = self
+                .report
+                .models
+                .iter()
+                .filter(|model| !model.skipped)
+                .count();
             let skipped = self.report.models.len() - built;
             if self.is_published() {
                 self.progress.finished(built, skipped, 0);
@@ -140,10 +152,14 @@ impl Refresh<'_> {
             self.report.checks_passed = self.content.checks.len();
             let data_time = self.warehouse.meta().data_time().await?;
             let content = std::mem::take(&mut self.content);
-            let release =
-                self.warehouse.releases().publish(content, &self.run_id, data_time).await?;
+            let release = self
+                .warehouse
+                .releases()
+                .publish(content, &self.run_id, data_time)
+                .await?;
             self.report.release = Some(release.release_id);
-            self.progress.finished(built, skipped, self.report.checks_passed);
+            self.progress
+                .finished(built, skipped, self.report.checks_passed);
             Ok(())
         })
     }
@@ -169,14 +185,19 @@ impl Refresh<'_> {
         let started = Instant::now();
         let known = self.current.as_ref().and_then(|current| {
             let state = current.content.models.get(name)?;
-            Some((state.fingerprint.clone(), current.content.tables.get(name).cloned()))
+            Some((
+                state.fingerprint.clone(),
+                current.content.tables.get(name).cloned(),
+            ))
         });
         match model.materialization {
             Materialization::View => {
                 let view = TableSource::View(model.sql.clone());
                 self.warehouse.sessions().set(context, name, view)?;
                 self.content.views.insert(name.clone(), model.sql.clone());
-                self.content.models.insert(name.clone(), ModelState { fingerprint });
+                self.content
+                    .models
+                    .insert(name.clone(), ModelState { fingerprint });
             }
             Materialization::Table => {
                 let (state, model_state, skipped) = match known {
@@ -214,8 +235,10 @@ impl Refresh<'_> {
                 file: format!("sql/{}", model.file),
                 reason,
             };
-            let frame =
-                context.sql(&model.sql).await.map_err(|error| failed(error.strip_backtrace()))?;
+            let frame = context
+                .sql(&model.sql)
+                .await
+                .map_err(|error| failed(error.strip_backtrace()))?;
             for field in frame.schema().fields() {
                 if !model.columns.contains_key(field.name()) {
                     return Err(failed(format!("column {} is not documented", field.name())));
@@ -225,8 +248,11 @@ impl Refresh<'_> {
                 return Err(failed("a documented column is not there".to_string()));
             }
             fault::point("model.before_write")?;
-            let version =
-                self.warehouse.tables().overwrite(&model.name, frame, &self.run_id).await?;
+            let version = self
+                .warehouse
+                .tables()
+                .overwrite(&model.name, frame, &self.run_id)
+                .await?;
             fault::point("model.written")?;
             Ok(version)
         })
@@ -238,10 +264,16 @@ impl Refresh<'_> {
         hash.update(format!("{:?}", model.materialization));
         for read in &model.reads {
             let version = self.content.tables.get(read).map(|state| state.version);
-            let upstream = self.content.models.get(read).map(|state| &state.fingerprint);
+            let upstream = self
+                .content
+                .models
+                .get(read)
+                .map(|state| &state.fingerprint);
             hash.update(format!("{read} {version:?} {upstream:?}\n"));
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hash.finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 }
-

@@ -12,11 +12,16 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn ticking(now: DateTime<Utc>) -> Self {
-        Self { base: now, since: Some(Instant::now()) }
+        Self {
+            base: now,
+            since: Some(Instant::now()),
+        }
     }
 
     pub(crate) fn now(&self) -> DateTime<Utc> {
-        let passed = self.since.map_or(std::time::Duration::ZERO, |since| since.elapsed());
+        let passed = self
+            .since
+            .map_or(std::time::Duration::ZERO, |since| since.elapsed());
         let passed = Duration::milliseconds(passed.as_millis() as i64);
         (self.base + passed).trunc_subsecs(3)
     }

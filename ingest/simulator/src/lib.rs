@@ -20,6 +20,6 @@ pub use server::{Fault, FaultKind, RequestLog, Simulator};
 pub use settings::{Account, Deployment, PageLimits, RateLimit, Settings, WorldSettings};
 pub use world::model;
 pub use world::{
-    Applied, Edit, EditError, FieldIds, IssueTruth, NewIssue, Outcome, ReportIssue, Site, SprintReport,
-    SprintTruth, World,
+    Applied, Edit, EditError, FieldIds, IssueTruth, NewIssue, Outcome, ReportIssue, Site,
+    SprintReport, SprintTruth, World,
 };

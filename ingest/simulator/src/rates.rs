@@ -55,8 +55,13 @@ struct Sums {
 /// The rates of a world's closed sprints; sub-tasks are left out.
 pub fn measured(world: &World) -> Vec<Rate> {
     let mut sums = Sums::default();
-    for sprint in world.sprints().filter(|sprint| sprint.state == SprintState::Closed) {
-        let Some(truth) = world.sprint_truth(sprint.id) else { continue };
+    for sprint in world
+        .sprints()
+        .filter(|sprint| sprint.state == SprintState::Closed)
+    {
+        let Some(truth) = world.sprint_truth(sprint.id) else {
+            continue;
+        };
         for (id, part) in truth.issues.iter().filter(|(_, part)| !part.is_subtask) {
             if let Some(issue) = world.issue(*id) {
                 sums.count(issue, part, &truth);
@@ -159,10 +164,17 @@ impl Sums {
 fn reopened(world: &World) -> (f64, f64) {
     let mut counts = (0.0, 0.0);
     for issue in world.issues().filter(|issue| !issue.is_subtask()) {
-        let board = world.boards().iter().find(|board| board.scrum && board.projects.contains(&issue.project));
+        let board = world
+            .boards()
+            .iter()
+            .find(|board| board.scrum && board.projects.contains(&issue.project));
         let Some(board) = board else { continue };
-        let done: Vec<bool> =
-            issue.status_line.entries().iter().map(|(_, status)| board.is_done(*status)).collect();
+        let done: Vec<bool> = issue
+            .status_line
+            .entries()
+            .iter()
+            .map(|(_, status)| board.is_done(*status))
+            .collect();
         if done.contains(&true) {
             counts.0 += 1.0;
         }
@@ -175,9 +187,16 @@ fn reopened(world: &World) -> (f64, f64) {
 
 /// Published against simulated, as a text table.
 pub fn table(world: &World) -> String {
-    let mut text = format!("{:<25} {:>9} {:>9} {:>9}  source\n", "rate", "published", "simulated", "deviation");
+    let mut text = format!(
+        "{:<25} {:>9} {:>9} {:>9}  source\n",
+        "rate", "published", "simulated", "deviation"
+    );
     for rate in measured(world) {
-        let mark = if rate.within_tolerance() { "" } else { "  outside the tolerance" };
+        let mark = if rate.within_tolerance() {
+            ""
+        } else {
+            "  outside the tolerance"
+        };
         // Writing into a String cannot fail.
         let _ = writeln!(
             text,

@@ -3,16 +3,15 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use chrono::Utc;
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 
+use super::answer::{Failure, Patience, Request, bad_page, call, explain, failure, innermost};
 use super::rate::Gate;
 use super::{Limits, auth, retry};
-use crate::error::excerpt;
 use crate::{Call, Connection, Error, Event, Progress, Result};
 
 /// Pause of all requests when the site says that its budget runs out.
@@ -36,35 +35,6 @@ pub(crate) struct Counters {
     pub(crate) requests: u64,
     pub(crate) retries: u64,
     pub(crate) bytes: u64,
-}
-
-/// How stubbornly a request is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Patience {
-    /// The first contact: an address where nobody or somebody else answers is soon given up.
-    Greeting,
-    /// Everything else.
-    Patient,
-}
-
-/// A request to be made, once or several times.
-struct Request<'r> {
-    call: Call,
-    url: Url,
-    body: Option<&'r Value>,
-    patience: Patience,
-}
-
-/// How a try ended, when it did not succeed.
-enum Failure {
-    /// Trying again is of no use.
-    Final(Error),
-    /// Trying again may help, after the pause the site asks for, if it does.
-    Passing {
-        error: Error,
-        wait: Option<Duration>,
-        for_all: bool,
-    },
 }
 
 impl<'a> Client<'a> {
@@ -251,7 +221,7 @@ impl<'a> Client<'a> {
         if status.is_success() {
             return Ok((status, body));
         }
-        Err(self.failure(request, status, &headers, &body, tries))
+        Err(failure(request, status, &headers, &body, tries))
     }
 
     /// The whole body, up to the limit.
@@ -282,179 +252,6 @@ impl<'a> Client<'a> {
                     return Err(bad_page(request, status, &body, reason, tries));
                 }
             }
-        }
-    }
-
-    /// What an answer that is no success means.
-    fn failure(
-        &self,
-        request: &Request<'_>,
-        status: StatusCode,
-        headers: &HeaderMap,
-        body: &[u8],
-        tries: u32,
-    ) -> Failure {
-        let call = call(request);
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let code = status.as_u16();
-        match code {
-            300..=399 => {
-                let location = text("location").unwrap_or("nowhere").to_string();
-                Failure::Final(Error::Redirected { call, location })
-            }
-            401 | 403 if text("x-seraph-loginreason") == Some("AUTHENTICATION_DENIED") => {
-                Failure::Final(Error::LockedOut { call })
-            }
-            401 => Failure::Final(Error::Unauthorized { call }),
-            429 | 503 => {
-                let wait = retry::told(headers, Utc::now());
-                let error = Error::Busy {
-                    call,
-                    status: code,
-                    tries,
-                    wait,
-                };
-                Failure::Passing {
-                    error,
-                    wait,
-                    for_all: true,
-                }
-            }
-            408 | 425 | 500..=599 => {
-                let error = Error::Failing {
-                    call,
-                    status: code,
-                    tries,
-                };
-                Failure::Passing {
-                    error,
-                    wait: None,
-                    for_all: false,
-                }
-            }
-            _ => {
-                let message = message(body);
-                Failure::Final(explain(
-                    request,
-                    Error::Refused {
-                        call,
-                        status: code,
-                        message,
-                    },
-                ))
-            }
-        }
-    }
-}
-
-fn call(request: &Request<'_>) -> Box<Call> {
-    Box::new(request.call.clone())
-}
-
-fn bad_page(
-    request: &Request<'_>,
-    status: StatusCode,
-    body: &[u8],
-    reason: String,
-    tries: u32,
-) -> Failure {
-    let error = Error::BadPage {
-        call: call(request),
-        status: status.as_u16(),
-        tries,
-        reason,
-        excerpt: excerpt(body),
-    };
-    Failure::Passing {
-        error,
-        wait: None,
-        for_all: false,
-    }
-}
-
-/// At the first contact, an unexpected answer means that the address is wrong.
-fn explain(request: &Request<'_>, error: Error) -> Error {
-    if request.patience == Patience::Patient {
-        return error;
-    }
-    match error {
-        Error::BadPage {
-            call,
-            status,
-            excerpt,
-            ..
-        } => Error::NotJira {
-            call,
-            status,
-            excerpt,
-        },
-        Error::Refused {
-            call,
-            status,
-            message,
-        } if matches!(status, 404 | 405 | 410) => Error::NotJira {
-            call,
-            status,
-            excerpt: message,
-        },
-        error => error,
-    }
-}
-
-/// What the site says in an error answer.
-fn message(body: &[u8]) -> String {
-    let Ok(json) = serde_json::from_slice::<Value>(body) else {
-        return excerpt(body);
-    };
-    let listed = json
-        .get("errorMessages")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
-    let named = json
-        .get("errors")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten();
-    let single = ["message", "error"]
-        .into_iter()
-        .filter_map(|name| json.get(name));
-    let texts: Vec<_> = listed
-        .chain(named.map(|(_, text)| text))
-        .chain(single)
-        .filter_map(Value::as_str)
-        .filter(|text| !text.trim().is_empty())
-        .collect();
-    if texts.is_empty() {
-        excerpt(body)
-    } else {
-        excerpt(texts.join("; ").as_bytes())
-    }
-}
-
-/// The innermost cause of an error: the outer ones repeat the address.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    last.to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_message_of_an_error_answer_is_found() {
-        for (body, expected) in [
-            (r#"{"errorMessages":["a","b"],"errors":{}}"#, "a; b"),
-            (r#"{"errorMessages":[],"errors":{"jql":"bad"}}"#, "bad"),
-            (r#"{"message":"no"}"#, "no"),
-            ("<html>x</html>", "<html>x</html>"),
-            ("{}", "{}"),
-        ] {
-            assert_eq!(message(body.as_bytes()), expected);
         }
     }
 }

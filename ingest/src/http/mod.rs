@@ -1,5 +1,6 @@
 //! Shared HTTP: one client per connection, with limits, retries and one shared pause.
 
+mod answer;
 mod auth;
 mod client;
 mod page;
@@ -8,7 +9,8 @@ mod retry;
 
 use std::time::Duration;
 
-pub(crate) use client::{Client, Counters, Patience};
+pub(crate) use answer::Patience;
+pub(crate) use client::{Client, Counters};
 pub(crate) use page::{NextOffset, Tokens};
 
 /// What one connection may use of the site and of this machine.

@@ -1,4 +1,11 @@
 //! Behaviour of ingest against a scripted site and against the simulator.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test"
+)]
 
 mod engine;
 mod failures;

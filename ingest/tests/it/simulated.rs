@@ -173,7 +173,7 @@ async fn a_site_that_misbehaves_gives_the_same_tables() {
         .sync_with(&connection(rough.url()), large_batches())
         .await
         .unwrap();
-    assert!(report.retries > 12, "{}", report.retries);
+    assert!(report.retries >= 10, "{}", report.retries);
     let strip = |rows: Vec<(String, Vec<String>)>, url: &str| -> Vec<(String, Vec<String>)> {
         let plain = |row: String| row.replace(url, "");
         rows.into_iter()
@@ -336,8 +336,12 @@ async fn incremental_equals_full(
 fn incremental_reading_equals_a_full_load_after_any_history() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let _no_faults = runtime.block_on(crate::FAULTS.read());
+    let cases = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok());
+    let cases = cases.unwrap_or(8);
     let config = Config {
-        cases: 8,
+        cases,
         failure_persistence: None,
         max_shrink_iters: 20,
         ..Config::default()
@@ -349,4 +353,49 @@ fn incremental_reading_equals_a_full_load_after_any_history() {
             runtime.block_on(incremental_equals_full(seed, delay, &rounds))
         });
     outcome.unwrap();
+}
+
+/// Prints what a large first load takes; run it by name with `--ignored --nocapture`.
+#[tokio::test]
+#[ignore = "minutes long; run by hand to measure"]
+async fn a_large_site_is_read_in_bounded_memory() {
+    let world = WorldSettings {
+        projects: 8,
+        issues_per_sprint: 40,
+        people_per_project: 20,
+        ..settings(1).world
+    };
+    let world = WorldSettings {
+        years: 2.0,
+        sprints_per_board: 50,
+        ..world
+    };
+    let simulator = start(Settings {
+        world,
+        ..Settings::default()
+    })
+    .await;
+    let lake = Lake::open().await;
+    let acme = connection(simulator.url());
+    for what in ["first load", "second sync"] {
+        let (begun, before) = (Instant::now(), peak_mib());
+        let report = lake.sync_with(&acme, SyncOptions::default()).await.unwrap();
+        println!(
+            "{what}: {} issues, {} entries, {:?}, {} requests, {} MiB received, peak {before} -> {} MiB",
+            report.stream("issues").unwrap().read,
+            report.stream("changelogs").unwrap().read,
+            begun.elapsed(),
+            report.requests,
+            report.bytes >> 20,
+            peak_mib()
+        );
+    }
+}
+
+/// Most memory this process has held.
+fn peak_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or_default() >> 10
 }

@@ -225,7 +225,7 @@ impl State {
         }
         let board = || asked.path.split('/').nth(5)?.parse::<i64>().ok();
         match asked.path.as_str() {
-            "/rest/api/3/serverInfo" => ok(json!({"baseUrl": "https://acme.atlassian.net",
+            "/rest/api/2/serverInfo" => ok(json!({"baseUrl": "https://acme.atlassian.net",
                 "version": "1001.0", "deploymentType": "Cloud", "serverTime": text(self.now)})),
             "/rest/api/3/myself" => {
                 ok(json!({"accountId": "u1", "displayName": "U", "timeZone": "Europe/Berlin"}))

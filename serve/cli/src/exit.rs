@@ -60,7 +60,9 @@ pub(crate) fn report(outcome: anyhow::Result<Outcome>, json: bool) -> ExitCode {
 }
 
 fn classify(error: &anyhow::Error) -> (ExitCode, Blame) {
-    if error.downcast_ref::<SettingsError>().is_some() || error.downcast_ref::<UsageError>().is_some() {
+    if error.downcast_ref::<SettingsError>().is_some()
+        || error.downcast_ref::<UsageError>().is_some()
+    {
         return (ExitCode::from(USAGE), Blame::User);
     }
     if let Some(error) = error.downcast_ref::<warehouse::Error>() {
@@ -68,11 +70,25 @@ fn classify(error: &anyhow::Error) -> (ExitCode, Blame) {
             error,
             warehouse::Error::StoreUrl { .. } | warehouse::Error::MetadataUrl { .. }
         );
-        return (if settings { ExitCode::from(USAGE) } else { FAILED }, error.blame());
+        return (
+            if settings {
+                ExitCode::from(USAGE)
+            } else {
+                FAILED
+            },
+            error.blame(),
+        );
     }
     if let Some(error) = error.downcast_ref::<ingest::Error>() {
         let settings = matches!(error, ingest::Error::Settings { .. });
-        return (if settings { ExitCode::from(USAGE) } else { FAILED }, error.blame());
+        return (
+            if settings {
+                ExitCode::from(USAGE)
+            } else {
+                FAILED
+            },
+            error.blame(),
+        );
     }
     if let Some(error) = error.downcast_ref::<transform::Error>() {
         return (FAILED, error.blame());
@@ -84,5 +100,7 @@ fn classify(error: &anyhow::Error) -> (ExitCode, Blame) {
 fn one_line(error: &anyhow::Error) -> String {
     let text = format!("{error:#}");
     // Text from a source may hold control characters; a terminal must not obey them.
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }

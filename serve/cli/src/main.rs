@@ -1,6 +1,10 @@
 //! `sprint-reports`: the one binary. Parses the command line, loads the settings, runs a command
 //! and turns its outcome into an exit code. Only this crate reads the environment and prints.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this crate is the one that prints")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this crate is the one that prints"
+)]
 
 mod commands;
 mod exit;
@@ -18,7 +22,12 @@ use exit::Outcome;
 
 /// Sprint reports from Jira: ingest, metrics, SQL.
 #[derive(Debug, Parser)]
-#[command(name = "sprint-reports", version, about, disable_help_subcommand = true)]
+#[command(
+    name = "sprint-reports",
+    version,
+    about,
+    disable_help_subcommand = true
+)]
 struct Arguments {
     /// Settings file instead of ./sprint-reports.toml
     #[arg(long, global = true, value_name = "FILE")]
@@ -61,7 +70,11 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(exit::USAGE) } else { ExitCode::SUCCESS };
+            return if error.use_stderr() {
+                ExitCode::from(exit::USAGE)
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
     start_logging();
@@ -83,7 +96,10 @@ fn main() -> ExitCode {
             return exit::FAILED;
         }
     };
-    let invocation = Invocation { config: arguments.config, json: arguments.json };
+    let invocation = Invocation {
+        config: arguments.config,
+        json: arguments.json,
+    };
     let json = invocation.json;
     let work = runtime.spawn(async move { run(arguments.command, invocation).await });
     let outcome = match runtime.block_on(work) {
@@ -97,7 +113,9 @@ async fn run(command: Command, invocation: Invocation) -> anyhow::Result<Outcome
     match command {
         Command::Demo(arguments) => Box::pin(commands::demo::run(arguments, invocation)).await,
         Command::Sync(arguments) => Box::pin(commands::sync::run(arguments, invocation)).await,
-        Command::Refresh(arguments) => Box::pin(commands::refresh::run(arguments, invocation)).await,
+        Command::Refresh(arguments) => {
+            Box::pin(commands::refresh::run(arguments, invocation)).await
+        }
         Command::Sql(arguments) => Box::pin(commands::sql::run(arguments, invocation)).await,
         Command::Release(command) => Box::pin(commands::release::run(command, invocation)).await,
         Command::Serve(arguments) => Box::pin(commands::serve::run(arguments, invocation)).await,
@@ -110,8 +128,11 @@ async fn run(command: Command, invocation: Invocation) -> anyhow::Result<Outcome
 fn start_logging() {
     use tracing_subscriber::EnvFilter;
     let quiet = "warn,delta_kernel=off,deltalake_core=error,buoyant_kernel=off";
-    let filter = EnvFilter::try_from_env("SPRINT_REPORTS_LOG").unwrap_or_else(|_| EnvFilter::new(quiet));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter =
+        EnvFilter::try_from_env("SPRINT_REPORTS_LOG").unwrap_or_else(|_| EnvFilter::new(quiet));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     if std::env::var("SPRINT_REPORTS_LOG_FORMAT").is_ok_and(|format| format == "json") {
         builder.json().init();
     } else {

@@ -23,7 +23,11 @@ pub(crate) enum Format {
 }
 
 /// Writes a result to standard output.
-pub(crate) fn write(format: Format, schema: &SchemaRef, batches: &[RecordBatch]) -> anyhow::Result<()> {
+pub(crate) fn write(
+    format: Format,
+    schema: &SchemaRef,
+    batches: &[RecordBatch],
+) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match format {
         Format::Table => table(&mut out, schema, batches)?,
@@ -53,11 +57,18 @@ fn json(out: &mut impl Write, batches: &[RecordBatch]) -> anyhow::Result<()> {
 }
 
 fn csv(out: &mut impl Write, schema: &SchemaRef, batches: &[RecordBatch]) -> anyhow::Result<()> {
-    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let names: Vec<&str> = schema
+        .fields()
+        .iter()
+        .map(|field| field.name().as_str())
+        .collect();
     let mut writer = CsvWriterBuilder::new().with_header(false).build(&mut *out);
-    let header = RecordBatch::try_from_iter(
-        names.iter().map(|name| (*name, std::sync::Arc::new(StringArray::from(vec![*name])) as ArrayRef)),
-    );
+    let header = RecordBatch::try_from_iter(names.iter().map(|name| {
+        (
+            *name,
+            std::sync::Arc::new(StringArray::from(vec![*name])) as ArrayRef,
+        )
+    }));
     if let Ok(header) = header {
         writer.write(&header)?;
     }
@@ -71,24 +82,33 @@ fn csv(out: &mut impl Write, schema: &SchemaRef, batches: &[RecordBatch]) -> any
 fn flat(batch: &RecordBatch) -> anyhow::Result<RecordBatch> {
     let options = FormatOptions::default();
     let schema = batch.schema();
-    let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| {
-        let column = if column.data_type().is_nested() {
-            let formatter = ArrayFormatter::try_new(column, &options)?;
-            let values = (0..column.len())
-                .map(|row| (!column.is_null(row)).then(|| formatter.value(row).to_string()));
-            std::sync::Arc::new(values.collect::<StringArray>()) as ArrayRef
-        } else {
-            ArrayRef::clone(column)
-        };
-        Ok((field.name().clone(), column))
-    });
+    let columns = schema
+        .fields()
+        .iter()
+        .zip(batch.columns())
+        .map(|(field, column)| {
+            let column = if column.data_type().is_nested() {
+                let formatter = ArrayFormatter::try_new(column, &options)?;
+                let values = (0..column.len())
+                    .map(|row| (!column.is_null(row)).then(|| formatter.value(row).to_string()));
+                std::sync::Arc::new(values.collect::<StringArray>()) as ArrayRef
+            } else {
+                ArrayRef::clone(column)
+            };
+            Ok((field.name().clone(), column))
+        });
     let columns: Vec<(String, ArrayRef)> = columns.collect::<anyhow::Result<_>>()?;
     Ok(RecordBatch::try_from_iter(columns)?)
 }
 
 fn table(out: &mut impl Write, schema: &SchemaRef, batches: &[RecordBatch]) -> anyhow::Result<()> {
-    let safe: Vec<RecordBatch> = batches.iter().map(printable).collect::<anyhow::Result<_>>()?;
-    let options = FormatOptions::default().with_null("").with_display_error(true);
+    let safe: Vec<RecordBatch> = batches
+        .iter()
+        .map(printable)
+        .collect::<anyhow::Result<_>>()?;
+    let options = FormatOptions::default()
+        .with_null("")
+        .with_display_error(true);
     let shown = if safe.is_empty() {
         vec![RecordBatch::new_empty(SchemaRef::clone(schema))]
     } else {
@@ -104,17 +124,21 @@ fn table(out: &mut impl Write, schema: &SchemaRef, batches: &[RecordBatch]) -> a
 /// Text from sources without control characters, which a terminal would obey.
 fn printable(batch: &RecordBatch) -> anyhow::Result<RecordBatch> {
     let schema = batch.schema();
-    let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| {
-        let column = match column.data_type() {
-            DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => {
-                let text = arrow::compute::cast(column, &DataType::Utf8)?;
-                let clean = text.as_string::<i32>().iter().map(|value| value.map(clean));
-                std::sync::Arc::new(clean.collect::<StringArray>()) as ArrayRef
-            }
-            _ => ArrayRef::clone(column),
-        };
-        Ok((field.name().clone(), column))
-    });
+    let columns = schema
+        .fields()
+        .iter()
+        .zip(batch.columns())
+        .map(|(field, column)| {
+            let column = match column.data_type() {
+                DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => {
+                    let text = arrow::compute::cast(column, &DataType::Utf8)?;
+                    let clean = text.as_string::<i32>().iter().map(|value| value.map(clean));
+                    std::sync::Arc::new(clean.collect::<StringArray>()) as ArrayRef
+                }
+                _ => ArrayRef::clone(column),
+            };
+            Ok((field.name().clone(), column))
+        });
     let columns: Vec<(String, ArrayRef)> = columns.collect::<anyhow::Result<_>>()?;
     if columns.is_empty() {
         return Ok(batch.clone());
@@ -124,7 +148,9 @@ fn printable(batch: &RecordBatch) -> anyhow::Result<RecordBatch> {
 
 /// A text that a terminal only shows.
 pub(crate) fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 #[cfg(test)]
@@ -132,7 +158,8 @@ mod tests {
     use super::*;
 
     fn batch() -> RecordBatch {
-        let text: ArrayRef = std::sync::Arc::new(StringArray::from(vec![Some("a,\u{1b}[2J"), None]));
+        let text: ArrayRef =
+            std::sync::Arc::new(StringArray::from(vec![Some("a,\u{1b}[2J"), None]));
         RecordBatch::try_from_iter([("summary", text)]).unwrap()
     }
 
@@ -141,7 +168,10 @@ mod tests {
         let mut out = Vec::new();
         table(&mut out, &batch().schema(), &[batch()]).unwrap();
         let text = String::from_utf8(out).unwrap();
-        assert!(!text.contains('\u{1b}') && text.contains("(2 rows)"), "{text}");
+        assert!(
+            !text.contains('\u{1b}') && text.contains("(2 rows)"),
+            "{text}"
+        );
     }
 
     #[test]

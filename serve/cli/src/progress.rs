@@ -16,7 +16,11 @@ pub(crate) struct Terminal {
 
 impl Terminal {
     pub(crate) fn new(quiet: bool) -> Self {
-        Self { quiet, rewrites: std::io::stderr().is_terminal(), width: Mutex::new(0) }
+        Self {
+            quiet,
+            rewrites: std::io::stderr().is_terminal(),
+            width: Mutex::new(0),
+        }
     }
 
     /// Shows where the work stands; on a terminal the next line replaces it.
@@ -48,11 +52,19 @@ impl ingest::Progress for Terminal {
     fn event(&self, event: &ingest::Event) {
         use ingest::Event;
         match event {
-            Event::Connected { url, site } => self.done(&format!("reading {} ({})", clean(url), clean(site))),
+            Event::Connected { url, site } => {
+                self.done(&format!("reading {} ({})", clean(url), clean(site)))
+            }
             Event::Started { stream } => self.now(&format!("{stream} …")),
             Event::Committed { stream, records } => self.now(&format!("{stream}: {records} …")),
-            Event::Finished { stream, records, changed } => {
-                self.done(&format!("{stream:<14} {records:>8} read {changed:>8} changed"));
+            Event::Finished {
+                stream,
+                records,
+                changed,
+            } => {
+                self.done(&format!(
+                    "{stream:<14} {records:>8} read {changed:>8} changed"
+                ));
             }
             Event::Waiting { pause, reason } => {
                 self.done(&format!("waiting {} s: {}", pause.as_secs(), clean(reason)));
@@ -71,6 +83,8 @@ impl transform::Progress for Terminal {
     }
 
     fn finished(&self, built: usize, skipped: usize, tests: usize) {
-        self.done(&format!("{built} models built, {skipped} up to date, {tests} data tests passed"));
+        self.done(&format!(
+            "{built} models built, {skipped} up to date, {tests} data tests passed"
+        ));
     }
 }

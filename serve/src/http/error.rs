@@ -17,7 +17,11 @@ pub(super) struct ApiError {
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        Self {
+            status,
+            code,
+            message: message.into(),
+        }
     }
 }
 
@@ -25,12 +29,16 @@ impl From<warehouse::Error> for ApiError {
     fn from(error: warehouse::Error) -> Self {
         use warehouse::Error as E;
         match error {
-            E::NoRelease => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "NO_RELEASE", error.to_string())
-            }
-            E::UnknownRelease(_) => {
-                Self::new(StatusCode::NOT_FOUND, "RESOURCE_NOT_FOUND", error.to_string())
-            }
+            E::NoRelease => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "NO_RELEASE",
+                error.to_string(),
+            ),
+            E::UnknownRelease(_) => Self::new(
+                StatusCode::NOT_FOUND,
+                "RESOURCE_NOT_FOUND",
+                error.to_string(),
+            ),
             E::Deadline(_) => Self::new(StatusCode::GATEWAY_TIMEOUT, "DEADLINE", error.to_string()),
             error => {
                 tracing::error!(%error, "request failed");
@@ -44,9 +52,11 @@ impl From<warehouse::Error> for ApiError {
 impl From<ReportError> for ApiError {
     fn from(error: ReportError) -> Self {
         match error {
-            ReportError::NotFound(_) => {
-                Self::new(StatusCode::NOT_FOUND, "RESOURCE_NOT_FOUND", error.to_string())
-            }
+            ReportError::NotFound(_) => Self::new(
+                StatusCode::NOT_FOUND,
+                "RESOURCE_NOT_FOUND",
+                error.to_string(),
+            ),
             ReportError::Ambiguous(..) => {
                 Self::new(StatusCode::CONFLICT, "AMBIGUOUS_ID", error.to_string())
             }
@@ -74,5 +84,9 @@ impl IntoResponse for ApiError {
 
 /// Every path that no route takes.
 pub(super) async fn not_found() -> ApiError {
-    ApiError::new(StatusCode::NOT_FOUND, "RESOURCE_NOT_FOUND", "there is nothing at this path")
+    ApiError::new(
+        StatusCode::NOT_FOUND,
+        "RESOURCE_NOT_FOUND",
+        "there is nothing at this path",
+    )
 }

@@ -32,9 +32,17 @@ pub(super) async fn list(
     State(warehouse): State<Warehouse>,
     Query(reading): Query<Reading>,
 ) -> Result<Json<Vec<Row>>, ApiError> {
-    let options = QueryOptions { as_of: reading.as_of, ..QueryOptions::default() };
+    let options = QueryOptions {
+        as_of: reading.as_of,
+        ..QueryOptions::default()
+    };
     let sql = include_str!("../../../sql/queries/sprints_recent.sql");
-    let rows = warehouse.query().run(sql, &options).await?.into_rows().await?;
+    let rows = warehouse
+        .query()
+        .run(sql, &options)
+        .await?
+        .into_rows()
+        .await?;
     Ok(Json(rows))
 }
 
@@ -44,8 +52,13 @@ pub(super) async fn report(
     Path(id): Path<String>,
     Query(reading): Query<Reading>,
 ) -> Result<Json<SprintReport>, ApiError> {
-    let invalid =
-        || ApiError::new(StatusCode::BAD_REQUEST, "VALIDATION_ERROR", "the sprint id is a number");
+    let invalid = || {
+        ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "VALIDATION_ERROR",
+            "the sprint id is a number",
+        )
+    };
     let id: i64 = id.parse().map_err(|_| invalid())?;
     let connection = reading.connection.as_deref();
     let report = sprint_report(&warehouse, id, connection, reading.as_of.as_deref()).await?;

@@ -1,4 +1,11 @@
 //! Behaviour of the warehouse on a local lake.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test"
+)]
 
 mod query;
 mod release;

@@ -68,6 +68,7 @@ fn main() -> std::io::Result<()> {
             "url": simulator.url(),
             "email": account.email,
             "token": account.token,
+            "expected": simulator.edit(|world| expected(world)),
         });
         writeln!(out, "{ready}")?;
         out.flush()?;
@@ -77,15 +78,43 @@ fn main() -> std::io::Result<()> {
     })
 }
 
+/// What a client that reads everything must have found.
+fn expected(world: &World) -> serde_json::Value {
+    let third = world.sprints().nth(2).map(|sprint| sprint.id);
+    let in_third = |issue: &&simulator::model::Issue| {
+        third.is_some_and(|id| world.sprints_of(issue).contains(&id))
+    };
+    serde_json::json!({
+        "issues": world.issues().count(),
+        "histories": world.issues().map(|issue| issue.histories.len()).sum::<usize>(),
+        "items": world.issues().flat_map(|issue| &issue.histories).map(|history| history.items.len()).sum::<usize>(),
+        "worklogs": world.issues().map(|issue| issue.worklogs.len()).sum::<usize>(),
+        "projects": world.projects().len(),
+        "project": world.projects().first().map(|project| &project.key),
+        "users": world.site().users.len(),
+        "statuses": world.site().statuses.len(),
+        "boards": world.boards().len(),
+        "sprint": third,
+        "sprintIssues": world.issues().filter(in_third).count(),
+        "sprintField": world.site().fields.sprint,
+        "sprints": world.boards().first().map(|board| world.sprints_on(board).len()),
+    })
+}
+
 fn settings(arguments: &Arguments) -> Settings {
-    let mut settings = Settings { address: arguments.address, ..Settings::default() };
+    let mut settings = Settings {
+        address: arguments.address,
+        ..Settings::default()
+    };
     settings.deployment = match arguments.deployment {
         Kind::Cloud => Deployment::Cloud,
         Kind::DataCenter => Deployment::DataCenter,
     };
     settings.latency = Duration::from_millis(arguments.latency_ms);
-    settings.rate_limit =
-        arguments.limit_every.map(|n| RateLimit::EveryNth { n, retry_after: Duration::from_secs(1) });
+    settings.rate_limit = arguments.limit_every.map(|n| RateLimit::EveryNth {
+        n,
+        retry_after: Duration::from_secs(1),
+    });
     settings.world.seed = arguments.seed;
     settings.world.years = arguments.years;
     settings.world.projects = arguments.projects;

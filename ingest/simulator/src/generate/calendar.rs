@@ -21,7 +21,9 @@ pub(super) struct Slot {
 
 impl Calendar {
     pub(super) fn new(settings: &WorldSettings) -> Self {
-        Self { zone: settings.time_zone.parse().unwrap_or(Tz::UTC) }
+        Self {
+            zone: settings.time_zone.parse().unwrap_or(Tz::UTC),
+        }
     }
 
     /// An instant in working hours, near a uniform draw and never outside the range.
@@ -68,7 +70,11 @@ impl Calendar {
         };
         // The next sprint starts after this one's completion.
         let latest = self.utc(day + Duration::days(days) + Duration::hours(9));
-        Slot { start, planned_end, complete: (planned_end + shift).min(latest) }
+        Slot {
+            start,
+            planned_end,
+            complete: (planned_end + shift).min(latest),
+        }
     }
 
     fn monday_before(&self, at: DateTime<Utc>) -> NaiveDateTime {

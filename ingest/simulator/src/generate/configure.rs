@@ -54,7 +54,9 @@ fn project(world: &World, index: usize) -> Project {
         name,
         lead: index * people,
         members: (index * people..(index + 1) * people).collect(),
-        teams: (0..3).map(|team| (index * 2 + team) % TEAMS.len()).collect(),
+        teams: (0..3)
+            .map(|team| (index * 2 + team) % TEAMS.len())
+            .collect(),
         workflow: workflow(index),
         workflow_id: 18_000 + 7 * index as u64,
         versions: versions(world, index),
@@ -64,7 +66,11 @@ fn project(world: &World, index: usize) -> Project {
                 name: COMPONENTS[(index + n) % COMPONENTS.len()].to_owned(),
             })
             .collect(),
-        estimate_field: if own_field { fields.estimate.clone() } else { fields.story_points.clone() },
+        estimate_field: if own_field {
+            fields.estimate.clone()
+        } else {
+            fields.story_points.clone()
+        },
         next_number: 1,
         archived_at: None,
         key,
@@ -74,9 +80,26 @@ fn project(world: &World, index: usize) -> Project {
 /// Odd projects start in a status that no column maps and have a done status left of the last column.
 fn workflow(index: usize) -> Vec<u64> {
     if index.is_multiple_of(2) {
-        vec![TO_DO, IN_PROGRESS, IN_REVIEW, TESTING, ON_HOLD, DONE, CANCELLED]
+        vec![
+            TO_DO,
+            IN_PROGRESS,
+            IN_REVIEW,
+            TESTING,
+            ON_HOLD,
+            DONE,
+            CANCELLED,
+        ]
     } else {
-        vec![TRIAGE, TO_DO, IN_PROGRESS, IN_REVIEW, ON_HOLD, RESOLVED, DONE, CANCELLED]
+        vec![
+            TRIAGE,
+            TO_DO,
+            IN_PROGRESS,
+            IN_REVIEW,
+            ON_HOLD,
+            RESOLVED,
+            DONE,
+            CANCELLED,
+        ]
     }
 }
 
@@ -101,7 +124,10 @@ fn versions(world: &World, index: usize) -> Vec<Version> {
 }
 
 fn column(name: &str, statuses: &[u64]) -> Column {
-    Column { name: name.to_owned(), statuses: statuses.to_vec() }
+    Column {
+        name: name.to_owned(),
+        statuses: statuses.to_vec(),
+    }
 }
 
 fn scrum_board(world: &World, index: usize, number: u32) -> Board {
@@ -121,7 +147,11 @@ fn scrum_board(world: &World, index: usize, number: u32) -> Board {
             column("Done", &[DONE]),
         ]
     };
-    let suffix = if number == 0 { String::new() } else { format!(" {}", number + 1) };
+    let suffix = if number == 0 {
+        String::new()
+    } else {
+        format!(" {}", number + 1)
+    };
     Board {
         id: next_board(world),
         name: format!("{} board{suffix}", project.key),

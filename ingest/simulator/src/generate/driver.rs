@@ -14,23 +14,61 @@ use crate::world::{Edit, NewIssue, World};
 
 /// Something that happens at an instant.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a few thousand at most, and edits are the most of them"
+)]
 pub(super) enum Job {
     Edit(Edit),
     /// A new backlog issue of a project.
-    File { project: usize },
+    File {
+        project: usize,
+    },
     /// A support or pre-sprint issue that flows without sprints.
-    Flow { project: usize, kind: IssueKind },
+    Flow {
+        project: usize,
+        kind: IssueKind,
+    },
     /// The issue reaches a status, unless it left the sprint it was worked on in.
-    Reach { issue: u64, status: u64, sprint: Option<u64> },
-    Plan { board: usize, number: usize },
-    Start { board: usize, number: usize },
-    Complete { board: usize, number: usize },
+    Reach {
+        issue: u64,
+        status: u64,
+        sprint: Option<u64>,
+    },
+    Plan {
+        board: usize,
+        number: usize,
+    },
+    Start {
+        board: usize,
+        number: usize,
+    },
+    Complete {
+        board: usize,
+        number: usize,
+    },
     /// An issue joins a running sprint, created for it or taken from the backlog.
-    Join { board: usize, number: usize, created: bool },
-    Leave { issue: u64, sprint: u64, back: bool },
-    Reopen { issue: u64 },
-    Reassign { issue: u64, sprint: u64 },
-    Release { project: usize, version: usize },
+    Join {
+        board: usize,
+        number: usize,
+        created: bool,
+    },
+    Leave {
+        issue: u64,
+        sprint: u64,
+        back: bool,
+    },
+    Reopen {
+        issue: u64,
+    },
+    Reassign {
+        issue: u64,
+        sprint: u64,
+    },
+    Release {
+        project: usize,
+        version: usize,
+    },
 }
 
 /// Says yes at a given rate with less scatter than independent draws, so that small worlds keep to it.
@@ -59,6 +97,8 @@ pub(super) struct Driver<'w> {
     pub(super) leaving: Quota,
     pub(super) finishing: Quota,
     pub(super) reopening: Quota,
+    /// Good and bad sprints: what is added to the chance to finish in them.
+    pub(super) moods: std::collections::HashMap<u64, f64>,
     /// Issues that take several sprints.
     pub(super) hard: std::collections::HashSet<u64>,
     queue: BinaryHeap<Reverse<(DateTime<Utc>, u64)>>,
@@ -82,6 +122,7 @@ impl<'w> Driver<'w> {
             leaving: Quota::default(),
             finishing: Quota::default(),
             reopening: Quota::default(),
+            moods: std::collections::HashMap::new(),
             hard: std::collections::HashSet::new(),
             queue: BinaryHeap::new(),
             jobs: std::collections::HashMap::new(),
@@ -118,7 +159,10 @@ impl<'w> Driver<'w> {
 
     /// Makes an edit now. An edit that lost its object meanwhile is dropped, as a person would.
     pub(super) fn edit(&mut self, edit: Edit) -> Option<u64> {
-        self.world.apply(edit, self.at).ok().map(|applied| applied.id)
+        self.world
+            .apply(edit, self.at)
+            .ok()
+            .map(|applied| applied.id)
     }
 
     pub(super) fn create(&mut self, new: NewIssue) -> Option<u64> {
@@ -138,12 +182,24 @@ impl<'w> Driver<'w> {
                 self.file(project, None);
             }
             Job::Flow { project, kind } => self.flow(project, kind),
-            Job::Reach { issue, status, sprint } => self.reach(issue, status, sprint),
+            Job::Reach {
+                issue,
+                status,
+                sprint,
+            } => self.reach(issue, status, sprint),
             Job::Plan { board, number } => self.plan(board, number),
             Job::Start { board, number } => self.start(board, number),
             Job::Complete { board, number } => self.complete(board, number),
-            Job::Join { board, number, created } => self.join(board, number, created),
-            Job::Leave { issue, sprint, back } => self.leave(issue, sprint, back),
+            Job::Join {
+                board,
+                number,
+                created,
+            } => self.join(board, number, created),
+            Job::Leave {
+                issue,
+                sprint,
+                back,
+            } => self.leave(issue, sprint, back),
             Job::Reopen { issue } => self.reopen(issue),
             Job::Reassign { issue, sprint } => self.reassign(issue, sprint),
             Job::Release { project, version } => self.release(project, version),
@@ -160,12 +216,19 @@ impl<'w> Driver<'w> {
                 if let Some(epic) = self.create(new) {
                     self.epics[project].push(epic);
                     let until = now + Duration::days(60);
-                    let (started, finished) = (self.between(begin, now), self.between(begin, until));
+                    let (started, finished) =
+                        (self.between(begin, now), self.between(begin, until));
                     let steps = self.world.projects[project].workflow.clone();
                     let (first, last) = (started.min(finished), started.max(finished));
-                    let doing = steps.iter().position(|s| *s == crate::world::site::IN_PROGRESS);
+                    let doing = steps
+                        .iter()
+                        .position(|s| *s == crate::world::site::IN_PROGRESS);
                     if let Some(doing) = doing {
-                        let reach = |status| Job::Reach { issue: epic, status, sprint: None };
+                        let reach = |status| Job::Reach {
+                            issue: epic,
+                            status,
+                            sprint: None,
+                        };
                         self.later(first, reach(steps[doing]));
                         self.later(last, reach(crate::world::site::DONE));
                     }
@@ -175,13 +238,22 @@ impl<'w> Driver<'w> {
                 .slots
                 .iter()
                 .enumerate()
-                .filter(|(board, _)| self.world.boards[*board].projects.first() == Some(&self.world.projects[project].id))
+                .filter(|(board, _)| {
+                    self.world.boards[*board].projects.first()
+                        == Some(&self.world.projects[project].id)
+                })
                 .filter_map(|(_, slots)| slots.first().map(|slot| slot.start))
                 .min()
                 .unwrap_or(now);
             for _ in 0..(first_sprint - begin).num_days() / 5 {
                 let at = self.between(begin, first_sprint);
-                self.later(at, Job::Flow { project, kind: IssueKind::Task });
+                self.later(
+                    at,
+                    Job::Flow {
+                        project,
+                        kind: IssueKind::Task,
+                    },
+                );
             }
             for _ in 0..10 + days / 40 {
                 let at = self.between(begin, first_sprint.max(begin + Duration::days(1)));
@@ -197,11 +269,26 @@ impl<'w> Driver<'w> {
             let project = self.world.projects.len() - 1;
             for _ in 0..days / 8 {
                 let at = self.between(begin, now);
-                self.later(at, Job::Flow { project, kind: IssueKind::Bug });
+                self.later(
+                    at,
+                    Job::Flow {
+                        project,
+                        kind: IssueKind::Bug,
+                    },
+                );
             }
         }
-        let rename = self.between(begin + (now - begin) * 3 / 5, begin + (now - begin) * 7 / 10);
-        self.edit_later(rename, Edit::RenameStatus { status: IN_REVIEW, name: "Code Review".to_owned() });
+        let rename = self.between(
+            begin + (now - begin) * 3 / 5,
+            begin + (now - begin) * 7 / 10,
+        );
+        self.edit_later(
+            rename,
+            Edit::RenameStatus {
+                status: IN_REVIEW,
+                name: "Code Review".to_owned(),
+            },
+        );
         self.at = begin;
     }
 
@@ -221,16 +308,50 @@ impl<'w> Driver<'w> {
     fn decorate(&mut self, issue: u64) {
         let soon = self.at + Duration::days(12);
         let epic = self.world.issue(issue).and_then(|found| {
-            let project = self.world.projects.iter().position(|p| p.id == found.project)?;
+            let project = self
+                .world
+                .projects
+                .iter()
+                .position(|p| p.id == found.project)?;
             self.epics[project].last().copied()
         });
         let options = [
-            (0.3, Edit::Comment { issue, text: words::remark(&mut self.random) }),
-            (0.25, Edit::Rank { issue, higher: self.random.chance(0.5) }),
+            (
+                0.3,
+                Edit::Comment {
+                    issue,
+                    text: words::remark(&mut self.random),
+                },
+            ),
+            (
+                0.25,
+                Edit::Rank {
+                    issue,
+                    higher: self.random.chance(0.5),
+                },
+            ),
             (0.12, Edit::SetEpic { issue, epic }),
-            (0.08, Edit::SetLabels { issue, labels: vec!["customer".to_owned(), "reviewed".to_owned()] }),
-            (0.06, Edit::SetSummary { issue, summary: words::summary(&mut self.random, IssueKind::Story) }),
-            (0.03, Edit::Block { outward: issue, inward: issue.saturating_sub(2) }),
+            (
+                0.08,
+                Edit::SetLabels {
+                    issue,
+                    labels: vec!["customer".to_owned(), "reviewed".to_owned()],
+                },
+            ),
+            (
+                0.06,
+                Edit::SetSummary {
+                    issue,
+                    summary: words::summary(&mut self.random, IssueKind::Story),
+                },
+            ),
+            (
+                0.03,
+                Edit::Block {
+                    outward: issue,
+                    inward: issue.saturating_sub(2),
+                },
+            ),
         ];
         for (chance, edit) in options {
             if self.random.chance(chance) {
@@ -248,16 +369,34 @@ impl<'w> Driver<'w> {
         }
         if self.random.chance(0.05) {
             let at = self.between(self.at + Duration::days(1), soon);
-            self.edit_later(at, Edit::SetFlagged { issue, flagged: true });
+            self.edit_later(
+                at,
+                Edit::SetFlagged {
+                    issue,
+                    flagged: true,
+                },
+            );
             let off = self.between(at, at + Duration::days(4));
-            self.edit_later(off, Edit::SetFlagged { issue, flagged: false });
+            self.edit_later(
+                off,
+                Edit::SetFlagged {
+                    issue,
+                    flagged: false,
+                },
+            );
         }
     }
 
     /// On the release day what is unfinished slips into the next version.
     fn release(&mut self, project: usize, version: usize) {
-        let versions: Vec<u64> = self.world.projects[project].versions.iter().map(|v| v.id).collect();
-        let Some(next) = versions.get(version + 1) else { return };
+        let versions: Vec<u64> = self.world.projects[project]
+            .versions
+            .iter()
+            .map(|v| v.id)
+            .collect();
+        let Some(next) = versions.get(version + 1) else {
+            return;
+        };
         let released = versions[version];
         let late: Vec<(u64, Vec<u64>)> = self
             .world
@@ -269,7 +408,10 @@ impl<'w> Driver<'w> {
             fix.retain(|id| *id != released);
             fix.push(*next);
             self.at += Duration::milliseconds(self.random.between(400, 9_000));
-            self.edit(Edit::SetFixVersions { issue, versions: fix });
+            self.edit(Edit::SetFixVersions {
+                issue,
+                versions: fix,
+            });
         }
     }
 }

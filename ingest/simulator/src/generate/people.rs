@@ -23,7 +23,11 @@ impl Driver<'_> {
             new.assignee = self.draw_person(project);
         }
         if self.random.chance(0.55) {
-            new.parent = self.epics.get(project).and_then(|epics| self.random.pick(epics)).copied();
+            new.parent = self
+                .epics
+                .get(project)
+                .and_then(|epics| self.random.pick(epics))
+                .copied();
         }
         if self.random.chance(0.25) {
             let labels = ["backend", "customer", "tech-debt", "ux", "compliance"];
@@ -31,7 +35,12 @@ impl Driver<'_> {
         }
         if self.random.chance(0.5) {
             let components = &self.world.projects[project].components;
-            new.components = self.random.pick(components).map(|component| component.id).into_iter().collect();
+            new.components = self
+                .random
+                .pick(components)
+                .map(|component| component.id)
+                .into_iter()
+                .collect();
         }
         if self.random.chance(0.35) {
             let today = self.at.date_naive();
@@ -40,7 +49,8 @@ impl Driver<'_> {
             new.fix_versions = open.map(|version| version.id).into_iter().collect();
         }
         if self.random.chance(0.12) {
-            new.due = Some(self.at.date_naive() + chrono::Duration::days(self.random.between(5, 40)));
+            new.due =
+                Some(self.at.date_naive() + chrono::Duration::days(self.random.between(5, 40)));
         }
         new
     }
@@ -50,9 +60,15 @@ impl Driver<'_> {
         let summary = words::summary(&mut self.random, kind);
         let mut new = NewIssue::new(id, kind, &summary);
         new.reporter = self.draw_person(project).unwrap_or_default();
-        new.owner = self.random.chance(0.6).then(|| self.world.projects[project].lead + 1);
+        new.owner = self
+            .random
+            .chance(0.6)
+            .then(|| self.world.projects[project].lead + 1);
         new.priority = self.random.weighted(&[0.06, 0.2, 0.5, 0.18, 0.06]);
-        new.team = self.random.pick(&self.world.projects[project].teams).copied();
+        new.team = self
+            .random
+            .pick(&self.world.projects[project].teams)
+            .copied();
         new
     }
 
@@ -61,6 +77,8 @@ impl Driver<'_> {
     }
 
     pub(super) fn draw_person(&mut self, project: usize) -> Option<usize> {
-        self.random.pick(&self.world.projects[project].members).copied()
+        self.random
+            .pick(&self.world.projects[project].members)
+            .copied()
     }
 }

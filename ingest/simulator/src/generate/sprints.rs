@@ -15,16 +15,18 @@ const JOINING_NEW: f64 = 0.88;
 const LEAVING: f64 = 0.178;
 const LEAVING_BACK: f64 = 0.12;
 /// Of the issues of a sprint, the share that changes hands while it runs.
-const REASSIGNED: f64 = 0.20;
+const REASSIGNED: f64 = 0.15;
 
 impl Driver<'_> {
     /// The boards' calendars, and the sprints that exist before the first one starts.
     pub(super) fn lay_out_sprints(&mut self, begin: DateTime<Utc>) {
         let settings = self.world.settings.clone();
-        let possible = ((settings.now - begin).num_days() / i64::from(settings.sprint_days.max(2))).max(1) - 1;
+        let possible =
+            ((settings.now - begin).num_days() / i64::from(settings.sprint_days.max(2))).max(1) - 1;
         let closed = i64::from(settings.sprints_per_board).min(possible.max(0));
         for board in 0..self.world.boards.len() {
-            let own = self.world.boards[board].scrum && self.world.boards[board].shows_sprints_of.is_empty();
+            let own = self.world.boards[board].scrum
+                && self.world.boards[board].shows_sprints_of.is_empty();
             self.slots.push(Vec::new());
             self.sprint_ids.push(Vec::new());
             if !own {
@@ -37,7 +39,10 @@ impl Driver<'_> {
             }
             for number in 0..=closed as usize {
                 let slot = self.slots[board][number];
-                self.later(slot.start - Duration::minutes(40), Job::Plan { board, number });
+                self.later(
+                    slot.start - Duration::minutes(40),
+                    Job::Plan { board, number },
+                );
                 self.later(slot.start, Job::Start { board, number });
                 self.later(slot.complete, Job::Complete { board, number });
             }
@@ -51,7 +56,12 @@ impl Driver<'_> {
         while self.sprint_ids[board].len() <= number + ahead {
             let index = self.sprint_ids[board].len();
             let slot = self.slots[board].get(index).copied();
-            let prefix = self.world.boards[board].name.split(' ').next().unwrap_or("Team").to_owned();
+            let prefix = self.world.boards[board]
+                .name
+                .split(' ')
+                .next()
+                .unwrap_or("Team")
+                .to_owned();
             let name = match index % 9 {
                 4 => format!("{prefix} Sprint {}, hardening", index + 1),
                 7 => format!("{prefix} Sprint {} [beta]", index + 1),
@@ -69,7 +79,9 @@ impl Driver<'_> {
     }
 
     pub(super) fn plan(&mut self, board: usize, number: usize) {
-        let Some(sprint) = self.sprint_ids[board].get(number).copied() else { return };
+        let Some(sprint) = self.sprint_ids[board].get(number).copied() else {
+            return;
+        };
         self.add_sprints(board, number);
         let mean = f64::from(self.world.settings.issues_per_sprint);
         let target = self.random.normal(mean, mean * 0.18).round().max(2.0) as usize;
@@ -79,7 +91,10 @@ impl Driver<'_> {
         let backlog = self.backlog(project, wanted);
         for issue in backlog.iter().copied() {
             self.at += Duration::seconds(self.random.between(5, 40));
-            self.edit(Edit::SetSprint { issue, sprint: Some(sprint) });
+            self.edit(Edit::SetSprint {
+                issue,
+                sprint: Some(sprint),
+            });
             self.make_ready(issue);
         }
         for _ in backlog.len()..wanted {
@@ -91,30 +106,61 @@ impl Driver<'_> {
         // What was never asked for leaves the board before it is committed to.
         for issue in self.members(sprint) {
             if self.random.chance(0.02) {
-                let status = if self.random.chance(0.6) { DONE } else { ON_HOLD };
+                let status = if self.random.chance(0.6) {
+                    DONE
+                } else {
+                    ON_HOLD
+                };
                 self.edit(Edit::SetStatus { issue, status });
             }
         }
     }
 
     pub(super) fn start(&mut self, board: usize, number: usize) {
-        let Some(sprint) = self.sprint_ids[board].get(number).copied() else { return };
+        let Some(sprint) = self.sprint_ids[board].get(number).copied() else {
+            return;
+        };
+        let mood = self.random.normal(0.0, 0.08);
+        self.moods.insert(sprint, mood);
         let slot = self.slots[board][number];
         self.edit(Edit::StartSprint { sprint });
         if number.is_multiple_of(6) {
-            let name = self.world.sprint(sprint).map(|s| format!("{} (extended)", s.name));
+            let name = self
+                .world
+                .sprint(sprint)
+                .map(|s| format!("{} (extended)", s.name));
             let at = self.between(slot.start, slot.complete);
-            self.edit_later(at, Edit::RenameSprint { sprint, name: name.unwrap_or_default() });
+            self.edit_later(
+                at,
+                Edit::RenameSprint {
+                    sprint,
+                    name: name.unwrap_or_default(),
+                },
+            );
         }
         let members = self.members(sprint);
         for issue in members.iter().copied() {
             self.work_on(issue, sprint, slot);
         }
-        let joining = self.random.normal(JOINING * members.len() as f64, 1.6).round().max(0.0) as usize;
+        let joining = self
+            .random
+            .normal(JOINING * members.len() as f64, 1.6)
+            .round()
+            .max(0.0) as usize;
         for _ in 0..joining {
             let created = self.random.chance(JOINING_NEW);
-            let at = self.between(slot.start + Duration::minutes(5), slot.complete - Duration::days(1));
-            self.later(at, Job::Join { board, number, created });
+            let at = self.between(
+                slot.start + Duration::minutes(5),
+                slot.complete - Duration::days(1),
+            );
+            self.later(
+                at,
+                Job::Join {
+                    board,
+                    number,
+                    created,
+                },
+            );
         }
         // The backlog fills for the sprint after this one.
         let project = self.project_of(board);
@@ -129,17 +175,29 @@ impl Driver<'_> {
 
     /// The running sprint's successor already has some content at `now`.
     fn fill_next(&mut self, board: usize, number: usize, from: DateTime<Utc>) {
-        let Some(next) = self.sprint_ids[board].get(number).copied() else { return };
+        let Some(next) = self.sprint_ids[board].get(number).copied() else {
+            return;
+        };
         let now = self.world.settings.now;
         for issue in self.backlog(self.project_of(board), 4) {
             let at = self.between(from, now);
-            self.edit_later(at, Edit::SetSprint { issue, sprint: Some(next) });
+            self.edit_later(
+                at,
+                Edit::SetSprint {
+                    issue,
+                    sprint: Some(next),
+                },
+            );
         }
     }
 
     pub(super) fn join(&mut self, board: usize, number: usize, created: bool) {
         let sprint = self.sprint_ids[board][number];
-        if self.world.sprint(sprint).is_none_or(|sprint| sprint.state != SprintState::Active) {
+        if self
+            .world
+            .sprint(sprint)
+            .is_none_or(|sprint| sprint.state != SprintState::Active)
+        {
             return;
         }
         let slot = self.slots[board][number];
@@ -156,7 +214,10 @@ impl Driver<'_> {
         let Some(issue) = issue else { return };
         if !at_creation {
             self.at += Duration::seconds(self.random.between(2, 900));
-            self.edit(Edit::SetSprint { issue, sprint: Some(sprint) });
+            self.edit(Edit::SetSprint {
+                issue,
+                sprint: Some(sprint),
+            });
         }
         self.make_ready(issue);
         self.work_on(issue, sprint, slot);
@@ -177,7 +238,14 @@ impl Driver<'_> {
         if self.leaving.due(LEAVING) {
             let at = self.between(from, until);
             let back = self.random.chance(LEAVING_BACK);
-            self.later(at, Job::Leave { issue, sprint, back });
+            self.later(
+                at,
+                Job::Leave {
+                    issue,
+                    sprint,
+                    back,
+                },
+            );
             return;
         }
         self.progress(issue, Some(sprint), from, until);
@@ -185,21 +253,39 @@ impl Driver<'_> {
     }
 
     pub(super) fn leave(&mut self, issue: u64, sprint: u64, back: bool) {
-        if !self.world.issue(issue).is_some_and(|found| found.sprints.contains(&sprint)) {
+        if !self
+            .world
+            .issue(issue)
+            .is_some_and(|found| found.sprints.contains(&sprint))
+        {
             return;
         }
         if self.random.chance(0.12) {
-            self.edit(Edit::SetStatus { issue, status: CANCELLED });
+            self.edit(Edit::SetStatus {
+                issue,
+                status: CANCELLED,
+            });
         }
-        self.edit(Edit::SetSprint { issue, sprint: None });
+        self.edit(Edit::SetSprint {
+            issue,
+            sprint: None,
+        });
         if back {
             let at = self.at + Duration::hours(self.random.between(3, 40));
-            self.edit_later(at, Edit::SetSprint { issue, sprint: Some(sprint) });
+            self.edit_later(
+                at,
+                Edit::SetSprint {
+                    issue,
+                    sprint: Some(sprint),
+                },
+            );
         }
     }
 
     pub(super) fn complete(&mut self, board: usize, number: usize) {
-        let Some(sprint) = self.sprint_ids[board].get(number).copied() else { return };
+        let Some(sprint) = self.sprint_ids[board].get(number).copied() else {
+            return;
+        };
         self.add_sprints(board, number);
         // Once in a while the unfinished work goes back to the backlog instead.
         let next = self.sprint_ids[board].get(number + 1).copied();
@@ -208,21 +294,34 @@ impl Driver<'_> {
     }
 
     pub(super) fn members(&self, sprint: u64) -> Vec<u64> {
-        let members = self.world.issues().filter(|issue| issue.sprints.contains(&sprint));
-        members.filter(|issue| !issue.is_subtask()).map(|issue| issue.id).collect()
+        let members = self
+            .world
+            .issues()
+            .filter(|issue| issue.sprints.contains(&sprint));
+        members
+            .filter(|issue| !issue.is_subtask())
+            .map(|issue| issue.id)
+            .collect()
     }
 
     /// Unfinished issues of a project that are in no open sprint, best rank first.
     fn backlog(&self, project: usize, count: usize) -> Vec<u64> {
         let id = self.world.projects[project].id;
         let open = |sprint: &u64| {
-            self.world.sprint(*sprint).is_some_and(|sprint| sprint.state != SprintState::Closed)
+            self.world
+                .sprint(*sprint)
+                .is_some_and(|sprint| sprint.state != SprintState::Closed)
         };
         let mut found: Vec<_> = self
             .world
             .issues()
             .filter(|issue| issue.project == id && issue.status_since <= self.at)
-            .filter(|issue| matches!(issue.kind, IssueKind::Story | IssueKind::Task | IssueKind::Bug))
+            .filter(|issue| {
+                matches!(
+                    issue.kind,
+                    IssueKind::Story | IssueKind::Task | IssueKind::Bug
+                )
+            })
             .filter(|issue| issue.resolved.is_none() && [TO_DO, TRIAGE].contains(&issue.status))
             .filter(|issue| !issue.sprints.iter().any(open))
             .filter(|issue| !issue.labels.iter().any(|label| label == "support"))
@@ -233,13 +332,28 @@ impl Driver<'_> {
     }
 
     fn make_ready(&mut self, issue: u64) {
-        if self.world.issue(issue).is_some_and(|found| found.status == TRIAGE) {
-            self.edit(Edit::SetStatus { issue, status: TO_DO });
+        if self
+            .world
+            .issue(issue)
+            .is_some_and(|found| found.status == TRIAGE)
+        {
+            self.edit(Edit::SetStatus {
+                issue,
+                status: TO_DO,
+            });
         }
     }
 
     fn project_of(&self, board: usize) -> usize {
-        let id = self.world.boards[board].projects.first().copied().unwrap_or_default();
-        self.world.projects.iter().position(|project| project.id == id).unwrap_or_default()
+        let id = self.world.boards[board]
+            .projects
+            .first()
+            .copied()
+            .unwrap_or_default();
+        self.world
+            .projects
+            .iter()
+            .position(|project| project.id == id)
+            .unwrap_or_default()
     }
 }

@@ -4,25 +4,54 @@ use crate::random::Random;
 use crate::world::model::IssueKind;
 
 const VERBS: [&str; 12] = [
-    "Add", "Rework", "Support", "Speed up", "Document", "Validate", "Simplify", "Migrate", "Expose", "Cache",
-    "Automate", "Secure",
+    "Add", "Rework", "Support", "Speed up", "Document", "Validate", "Simplify", "Migrate",
+    "Expose", "Cache", "Automate", "Secure",
 ];
 const THINGS: [&str; 16] = [
-    "invoice export", "payment retries", "user search", "audit trail", "dashboard filters", "import wizard",
-    "notification settings", "session handling", "currency rounding", "report scheduler", "file upload",
-    "permission checks", "address book", "release notes page", "health endpoint", "sprint calendar",
+    "invoice export",
+    "payment retries",
+    "user search",
+    "audit trail",
+    "dashboard filters",
+    "import wizard",
+    "notification settings",
+    "session handling",
+    "currency rounding",
+    "report scheduler",
+    "file upload",
+    "permission checks",
+    "address book",
+    "release notes page",
+    "health endpoint",
+    "sprint calendar",
 ];
 const PLACES: [&str; 8] = [
-    "for administrators", "in the web client", "for large tenants", "on mobile", "behind a feature flag",
-    "for the public API", "during onboarding", "in the nightly job",
+    "for administrators",
+    "in the web client",
+    "for large tenants",
+    "on mobile",
+    "behind a feature flag",
+    "for the public API",
+    "during onboarding",
+    "in the nightly job",
 ];
 const FAULTS: [&str; 8] = [
-    "fails after time-out", "shows a wrong total", "loses the selection", "is slow on Mondays",
-    "ignores the time zone", "crashes on empty input", "duplicates rows", "returns 500",
+    "fails after time-out",
+    "shows a wrong total",
+    "loses the selection",
+    "is slow on Mondays",
+    "ignores the time zone",
+    "crashes on empty input",
+    "duplicates rows",
+    "returns 500",
 ];
 const REMARKS: [&str; 6] = [
-    "Deployed to staging.", "Waiting for the other team.", "Reproduced on the latest build.",
-    "Please review the wording.", "Split off the second half.", "The numbers match now.",
+    "Deployed to staging.",
+    "Waiting for the other team.",
+    "Reproduced on the latest build.",
+    "Please review the wording.",
+    "Split off the second half.",
+    "The numbers match now.",
 ];
 
 pub(super) fn summary(random: &mut Random, kind: IssueKind) -> String {

@@ -57,12 +57,20 @@ impl Query {
         if order.is_empty() {
             order.push((Order::Created, true));
         }
-        order.push((Order::Id, order.last().is_some_and(|(_, descending)| *descending)));
+        order.push((
+            Order::Id,
+            order.last().is_some_and(|(_, descending)| *descending),
+        ));
         order
     }
 
     /// The index entries that match, in order.
-    pub(crate) fn run(&self, heads: Vec<Head>, zone: Tz, now: DateTime<Utc>) -> Result<Vec<Head>, String> {
+    pub(crate) fn run(
+        &self,
+        heads: Vec<Head>,
+        zone: Tz,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Head>, String> {
         let mut found = Vec::new();
         for head in heads {
             let matches = match &self.filter {
@@ -74,15 +82,27 @@ impl Query {
             }
         }
         let order = self.total_order();
-        let values = |head: &Head| order.iter().map(|(by, _)| by.value(head)).collect::<Vec<_>>();
-        let mut keyed: Vec<_> = found.into_iter().map(|head| (values(&head), head)).collect();
+        let values = |head: &Head| {
+            order
+                .iter()
+                .map(|(by, _)| by.value(head))
+                .collect::<Vec<_>>()
+        };
+        let mut keyed: Vec<_> = found
+            .into_iter()
+            .map(|head| (values(&head), head))
+            .collect();
         keyed.sort_by(|a, b| compare_values(&order, &a.0, &b.0));
         Ok(keyed.into_iter().map(|(_, head)| head).collect())
     }
 }
 
 /// Compares rows by their sort values, each in its own direction.
-pub(crate) fn compare_values(order: &[(Order, bool)], a: &[SortValue], b: &[SortValue]) -> Ordering {
+pub(crate) fn compare_values(
+    order: &[(Order, bool)],
+    a: &[SortValue],
+    b: &[SortValue],
+) -> Ordering {
     for ((a, b), (_, descending)) in a.iter().zip(b).zip(order) {
         let found = if *descending { b.cmp(a) } else { a.cmp(b) };
         if found != Ordering::Equal {
@@ -112,7 +132,11 @@ impl Expression {
                 Ok(false)
             }
             Self::Not(inner) => Ok(!inner.matches(head, zone, now)?),
-            Self::Clause { field, operator, values } => match field {
+            Self::Clause {
+                field,
+                operator,
+                values,
+            } => match field {
                 Field::Updated => time(head.updated, "updated", *operator, values, zone, now),
                 Field::Created => time(head.created, "created", *operator, values, zone, now),
                 _ => Ok(other(head, *field, *operator, values)),
@@ -129,7 +153,9 @@ fn time(
     zone: Tz,
     now: DateTime<Utc>,
 ) -> Result<bool, String> {
-    let Some(literal) = values.first() else { return Ok(operator == Operator::IsNotEmpty) };
+    let Some(literal) = values.first() else {
+        return Ok(operator == Operator::IsNotEmpty);
+    };
     let limit = moment(literal, zone, now).ok_or_else(|| {
         format!(
             "Date value '{}' for field '{name}' is invalid. Valid formats include: 'yyyy/MM/dd HH:mm', 'yyyy-MM-dd HH:mm', 'yyyy/MM/dd', 'yyyy-MM-dd', or a period format e.g. '-5d', '4w 2d'.",
@@ -137,7 +163,11 @@ fn time(
         )
     })?;
     let minute = |at: DateTime<Utc>| at.duration_trunc(TimeDelta::minutes(1)).unwrap_or(at);
-    let (value, limit) = if limit.minute { (minute(value), minute(limit.at)) } else { (value, limit.at) };
+    let (value, limit) = if limit.minute {
+        (minute(value), minute(limit.at))
+    } else {
+        (value, limit.at)
+    };
     Ok(compares(operator, value.cmp(&limit)))
 }
 
@@ -164,8 +194,15 @@ fn other(head: &Head, field: Field, operator: Operator, values: &[Literal]) -> b
         Operator::IsEmpty => empty,
         Operator::IsNotEmpty => !empty,
         Operator::Equal | Operator::In => values.iter().any(|value| is(head, field, value)),
-        Operator::NotEqual | Operator::NotIn => !empty && !values.iter().any(|value| is(head, field, value)),
-        _ => field == Field::Issue && values.iter().all(|value| compares(operator, by_issue(head, value))),
+        Operator::NotEqual | Operator::NotIn => {
+            !empty && !values.iter().any(|value| is(head, field, value))
+        }
+        _ => {
+            field == Field::Issue
+                && values
+                    .iter()
+                    .all(|value| compares(operator, by_issue(head, value)))
+        }
     }
 }
 
@@ -174,7 +211,10 @@ fn by_issue(head: &Head, value: &Literal) -> Ordering {
     match value.text.parse::<u64>() {
         Ok(id) => head.id.cmp(&id),
         Err(_) => {
-            let asked = Head { key: value.text.to_uppercase(), ..head.clone() };
+            let asked = Head {
+                key: value.text.to_uppercase(),
+                ..head.clone()
+            };
             Order::Key.value(head).cmp(&Order::Key.value(&asked))
         }
     }
@@ -183,7 +223,9 @@ fn by_issue(head: &Head, value: &Literal) -> Ordering {
 fn is(head: &Head, field: Field, value: &Literal) -> bool {
     let text = value.text.as_str();
     match field {
-        Field::Project => head.project.1.eq_ignore_ascii_case(text) || head.project.0.to_string() == text,
+        Field::Project => {
+            head.project.1.eq_ignore_ascii_case(text) || head.project.0.to_string() == text
+        }
         Field::Issue => head.id.to_string() == text || head.key.eq_ignore_ascii_case(text),
         Field::Sprint => head.sprints.iter().any(|sprint| sprint.to_string() == text),
         Field::Type => head.issue_type.eq_ignore_ascii_case(text),
@@ -220,15 +262,24 @@ mod tests {
             head(3, "AB-1", "2024-07-01T09:59:59Z"),
         ];
         let now = "2024-07-02T00:00:00Z".parse().unwrap();
-        let found = parse(jql).unwrap().run(heads, Tz::Europe__Berlin, now).unwrap();
+        let found = parse(jql)
+            .unwrap()
+            .run(heads, Tz::Europe__Berlin, now)
+            .unwrap();
         found.into_iter().map(|head| head.key).collect()
     }
 
     #[test]
     fn minutes_floor_the_compared_value() {
-        assert_eq!(keys("updated >= '2024-07-01 12:00' order by id"), ["EE-10", "EE-9"]);
+        assert_eq!(
+            keys("updated >= '2024-07-01 12:00' order by id"),
+            ["EE-10", "EE-9"]
+        );
         assert_eq!(keys("updated > '2024-07-01 12:00' order by id"), ["EE-9"]);
-        assert_eq!(keys("updated <= '2024-07-01 12:00' order by id"), ["EE-10", "AB-1"]);
+        assert_eq!(
+            keys("updated <= '2024-07-01 12:00' order by id"),
+            ["EE-10", "AB-1"]
+        );
         assert_eq!(keys("updated > 1719828030000 order by id"), ["EE-9"]);
     }
 
@@ -237,7 +288,10 @@ mod tests {
         assert_eq!(keys("id > 0 order by key"), ["AB-1", "EE-9", "EE-10"]);
         assert_eq!(keys("id > 0"), ["EE-9", "EE-10", "AB-1"]);
         assert_eq!(keys("project = EE and id > 1"), ["EE-9"]);
-        assert_eq!(keys("sprint = 9 and key in (EE-9, AB-1) order by key desc"), ["EE-9", "AB-1"]);
+        assert_eq!(
+            keys("sprint = 9 and key in (EE-9, AB-1) order by key desc"),
+            ["EE-9", "AB-1"]
+        );
         assert_eq!(keys("parent is empty and not project = EE"), ["AB-1"]);
     }
 }

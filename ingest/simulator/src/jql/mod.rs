@@ -20,7 +20,11 @@ pub(crate) enum Expression {
     And(Vec<Expression>),
     Or(Vec<Expression>),
     Not(Box<Expression>),
-    Clause { field: Field, operator: Operator, values: Vec<Literal> },
+    Clause {
+        field: Field,
+        operator: Operator,
+        values: Vec<Literal>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

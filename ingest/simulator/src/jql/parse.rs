@@ -15,11 +15,21 @@ const MOST_ORDER_FIELDS: usize = 7;
 /// Parses a query, or says what is wrong in Jira's words.
 pub(crate) fn parse(jql: &str) -> Result<Query, String> {
     let tokens = tokenize(jql)?;
-    let mut parser = Parser { tokens, position: 0 };
-    let filter = if parser.at_end() || parser.peek_word("order") { None } else { Some(parser.or()?) };
+    let mut parser = Parser {
+        tokens,
+        position: 0,
+    };
+    let filter = if parser.at_end() || parser.peek_word("order") {
+        None
+    } else {
+        Some(parser.or()?)
+    };
     let order = parser.order()?;
     if !parser.at_end() {
-        return Err(format!("Error in the JQL Query: Expecting either 'OR' or 'AND' but got '{}'.", parser.here()));
+        return Err(format!(
+            "Error in the JQL Query: Expecting either 'OR' or 'AND' but got '{}'.",
+            parser.here()
+        ));
     }
     Ok(Query { filter, order })
 }
@@ -33,14 +43,21 @@ fn tokenize(jql: &str) -> Result<Vec<Token>, String> {
             rest = &rest[symbol.len()..];
         } else if first == '"' || first == '\'' {
             let close = rest[1..].find(first).ok_or_else(|| {
-                format!("Error in the JQL Query: The quoted string '{}' has not been completed.", &rest[1..])
+                format!(
+                    "Error in the JQL Query: The quoted string '{}' has not been completed.",
+                    &rest[1..]
+                )
             })?;
             tokens.push(Token::Quoted(rest[1..=close].to_owned()));
             rest = &rest[close + 2..];
         } else {
-            let end = rest.find(|c: char| c.is_whitespace() || "<>=!(),\"'".contains(c)).unwrap_or(rest.len());
+            let end = rest
+                .find(|c: char| c.is_whitespace() || "<>=!(),\"'".contains(c))
+                .unwrap_or(rest.len());
             if end == 0 {
-                return Err(format!("Error in the JQL Query: The character '{first}' is a reserved JQL character."));
+                return Err(format!(
+                    "Error in the JQL Query: The character '{first}' is a reserved JQL character."
+                ));
             }
             let mut word = &rest[..end];
             // A function call is one word: now(), startOfDay().
@@ -94,7 +111,11 @@ impl Parser {
         while self.take_word("or") {
             parts.push(self.and()?);
         }
-        Ok(if parts.len() == 1 { parts.remove(0) } else { Expression::Or(parts) })
+        Ok(if parts.len() == 1 {
+            parts.remove(0)
+        } else {
+            Expression::Or(parts)
+        })
     }
 
     fn and(&mut self) -> Result<Expression, String> {
@@ -102,7 +123,11 @@ impl Parser {
         while self.take_word("and") {
             parts.push(self.unary()?);
         }
-        Ok(if parts.len() == 1 { parts.remove(0) } else { Expression::And(parts) })
+        Ok(if parts.len() == 1 {
+            parts.remove(0)
+        } else {
+            Expression::And(parts)
+        })
     }
 
     fn unary(&mut self) -> Result<Expression, String> {
@@ -112,7 +137,10 @@ impl Parser {
         if self.take_symbol("(") {
             let inner = self.or()?;
             if !self.take_symbol(")") {
-                return Err(format!("Error in the JQL Query: Expecting ')' but got '{}'.", self.here()));
+                return Err(format!(
+                    "Error in the JQL Query: Expecting ')' but got '{}'.",
+                    self.here()
+                ));
             }
             return Ok(inner);
         }
@@ -131,7 +159,11 @@ impl Parser {
             Operator::In | Operator::NotIn => self.list()?,
             _ => vec![self.value()?],
         };
-        Ok(Expression::Clause { field, operator, values })
+        Ok(Expression::Clause {
+            field,
+            operator,
+            values,
+        })
     }
 
     fn operator(&mut self) -> Result<Operator, String> {
@@ -157,7 +189,11 @@ impl Parser {
         if self.take_word("is") {
             let not = self.take_word("not");
             if self.take_word("empty") || self.take_word("null") {
-                return Ok(if not { Operator::IsNotEmpty } else { Operator::IsEmpty });
+                return Ok(if not {
+                    Operator::IsNotEmpty
+                } else {
+                    Operator::IsEmpty
+                });
             }
         }
         Err(format!(
@@ -168,23 +204,40 @@ impl Parser {
 
     fn list(&mut self) -> Result<Vec<Literal>, String> {
         if !self.take_symbol("(") {
-            return Err(format!("Error in the JQL Query: Expecting '(' but got '{}'.", self.here()));
+            return Err(format!(
+                "Error in the JQL Query: Expecting '(' but got '{}'.",
+                self.here()
+            ));
         }
         let mut values = vec![self.value()?];
         while self.take_symbol(",") {
             values.push(self.value()?);
         }
         if !self.take_symbol(")") {
-            return Err(format!("Error in the JQL Query: Expecting ')' but got '{}'.", self.here()));
+            return Err(format!(
+                "Error in the JQL Query: Expecting ')' but got '{}'.",
+                self.here()
+            ));
         }
         Ok(values)
     }
 
     fn value(&mut self) -> Result<Literal, String> {
         let literal = match self.tokens.get(self.position) {
-            Some(Token::Word(text)) => Literal { text: text.clone(), quoted: false },
-            Some(Token::Quoted(text)) => Literal { text: text.clone(), quoted: true },
-            _ => return Err(format!("Error in the JQL Query: Expecting a value but got '{}'.", self.here())),
+            Some(Token::Word(text)) => Literal {
+                text: text.clone(),
+                quoted: false,
+            },
+            Some(Token::Quoted(text)) => Literal {
+                text: text.clone(),
+                quoted: true,
+            },
+            _ => {
+                return Err(format!(
+                    "Error in the JQL Query: Expecting a value but got '{}'.",
+                    self.here()
+                ));
+            }
         };
         self.position += 1;
         Ok(literal)
@@ -196,7 +249,10 @@ impl Parser {
             return Ok(order);
         }
         if !self.take_word("by") {
-            return Err(format!("Error in the JQL Query: Expecting 'by' but got '{}'.", self.here()));
+            return Err(format!(
+                "Error in the JQL Query: Expecting 'by' but got '{}'.",
+                self.here()
+            ));
         }
         loop {
             let name = self.here();
@@ -210,7 +266,9 @@ impl Parser {
             }
         }
         if order.len() > MOST_ORDER_FIELDS {
-            return Err(format!("JQL can be ordered by at most {MOST_ORDER_FIELDS} fields."));
+            return Err(format!(
+                "JQL can be ordered by at most {MOST_ORDER_FIELDS} fields."
+            ));
         }
         Ok(order)
     }
@@ -236,9 +294,14 @@ mod tests {
 
     #[test]
     fn reads_what_extractors_send() {
-        let query = parse("project in (EE, \"K 5\") AND updated >= '2024-01-02 03:04' ORDER BY updated ASC, key").unwrap();
+        let query = parse(
+            "project in (EE, \"K 5\") AND updated >= '2024-01-02 03:04' ORDER BY updated ASC, key",
+        )
+        .unwrap();
         assert_eq!(query.order, [(Order::Updated, false), (Order::Key, false)]);
-        let Some(Expression::And(parts)) = query.filter else { panic!("two clauses") };
+        let Some(Expression::And(parts)) = query.filter else {
+            panic!("two clauses")
+        };
         assert_eq!(parts.len(), 2);
         assert!(parse("ORDER BY created DESC").unwrap().filter.is_none());
         assert!(parse("").unwrap().filter.is_none());
@@ -252,8 +315,20 @@ mod tests {
             parse(&format!("id > 1 order by {order}")).unwrap_err(),
             "JQL can be ordered by at most 7 fields."
         );
-        assert!(parse("colour = red").unwrap_err().starts_with("Field 'colour' does not exist"));
-        assert!(parse("id > 1 id < 3").unwrap_err().contains("Expecting either"));
-        assert!(parse("updated >= 'x").unwrap_err().contains("has not been completed"));
+        assert!(
+            parse("colour = red")
+                .unwrap_err()
+                .starts_with("Field 'colour' does not exist")
+        );
+        assert!(
+            parse("id > 1 id < 3")
+                .unwrap_err()
+                .contains("Expecting either")
+        );
+        assert!(
+            parse("updated >= 'x")
+                .unwrap_err()
+                .contains("has not been completed")
+        );
     }
 }

@@ -36,20 +36,29 @@ impl World {
             .columns
             .iter()
             .map(|column| {
-                let statuses = column.statuses.iter().map(|id| {
-                    json!({"id": id.to_string(), "self": view.link(format!("status/{id}"))})
-                });
+                let statuses = column.statuses.iter().map(
+                    |id| json!({"id": id.to_string(), "self": view.link(format!("status/{id}"))}),
+                );
                 json!({"name": column.name, "statuses": statuses.collect::<Vec<_>>()})
             })
             .collect();
         let estimation = match &board.estimate_field {
             Some(field) => {
-                let name = if *field == self.site.fields.estimate { "Story point estimate" } else { "Story Points" };
+                let name = if *field == self.site.fields.estimate {
+                    "Story point estimate"
+                } else {
+                    "Story Points"
+                };
                 json!({"type": "field", "field": {"fieldId": field, "displayName": name}})
             }
             None => json!({"type": "none"}),
         };
-        let rank = self.site.fields.rank.trim_start_matches("customfield_").parse::<u64>();
+        let rank = self
+            .site
+            .fields
+            .rank
+            .trim_start_matches("customfield_")
+            .parse::<u64>();
         let mut shown = json!({
             "id": board.id,
             "name": board.name,
@@ -93,15 +102,25 @@ impl World {
     }
 
     /// The sprint report in the shape of the internal chart resource.
-    pub(super) fn render_report(&self, board: &Board, sprint: &Sprint, view: &View) -> Option<Value> {
+    pub(super) fn render_report(
+        &self,
+        board: &Board,
+        sprint: &Sprint,
+        view: &View,
+    ) -> Option<Value> {
         let report = self.sprint_report(sprint.id)?;
         let field = board.estimate_field.clone().unwrap_or_default();
         let list = |issues: &[ReportIssue]| -> Vec<Value> {
-            issues.iter().filter_map(|line| self.render_report_line(line, board, &field)).collect()
+            issues
+                .iter()
+                .filter_map(|line| self.render_report_line(line, board, &field))
+                .collect()
         };
         let sum = |points: f64| json!({"value": points, "text": format!("{points:.1}")});
-        let start = |issues: &[ReportIssue]| sum(issues.iter().filter_map(|line| line.start_points).sum());
-        let end = |issues: &[ReportIssue]| sum(issues.iter().filter_map(|line| line.end_points).sum());
+        let start =
+            |issues: &[ReportIssue]| sum(issues.iter().filter_map(|line| line.start_points).sum());
+        let end =
+            |issues: &[ReportIssue]| sum(issues.iter().filter_map(|line| line.end_points).sum());
         let all: Vec<ReportIssue> = report
             .completed
             .iter()
@@ -117,7 +136,11 @@ impl World {
         let locale = |at: Option<DateTime<Utc>>| {
             at.map_or_else(
                 || "None".to_owned(),
-                |at| at.with_timezone(&view.zone).format("%d/%b/%y %-I:%M %p").to_string(),
+                |at| {
+                    at.with_timezone(&view.zone)
+                        .format("%d/%b/%y %-I:%M %p")
+                        .to_string()
+                },
             )
         };
         Some(json!({

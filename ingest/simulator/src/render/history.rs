@@ -11,8 +11,14 @@ impl World {
         let entries = issue.histories.iter().map(|history| Entry {
             id: history.id,
             created: history.created,
-            author: history.author.map(|author| self.render_person(Some(author), view)),
-            items: history.items.iter().map(|item| self.render_item(item, view)).collect(),
+            author: history
+                .author
+                .map(|author| self.render_person(Some(author), view)),
+            items: history
+                .items
+                .iter()
+                .map(|item| self.render_item(item, view))
+                .collect(),
         });
         entries.collect()
     }
@@ -21,16 +27,20 @@ impl World {
         let mut shown = Map::new();
         let mut put = |name: &str, value: Value| shown.insert(name.to_owned(), value);
         put("field", json!(item.field));
-        put("fieldtype", json!(if item.custom { "custom" } else { "jira" }));
+        put(
+            "fieldtype",
+            json!(if item.custom { "custom" } else { "jira" }),
+        );
         // Data Center's items name the field only.
         if let Some(id) = item.field_id.as_ref().filter(|_| view.cloud()) {
             put("fieldId", json!(id));
         }
         let people = item.field == "assignee";
         let end = |id: &Option<String>| match id {
-            Some(account) if people && !view.cloud() => {
-                self.site.user(account).map_or(Value::Null, |user| json!(user.key))
-            }
+            Some(account) if people && !view.cloud() => self
+                .site
+                .user(account)
+                .map_or(Value::Null, |user| json!(user.key)),
             other => json!(other),
         };
         put("from", end(&item.from));

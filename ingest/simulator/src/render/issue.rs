@@ -6,7 +6,9 @@ use crate::rank::lexo_rank;
 use crate::render::{View, utc};
 use crate::world::World;
 use crate::world::model::{Category, Comment, Issue, IssueKind, Sprint, SprintState, Worklog};
-use crate::world::site::{FIRST_LINK_TYPE, FIRST_RESOLUTION, LINK_TYPES, PRIORITIES, RESOLUTIONS, TEAMS};
+use crate::world::site::{
+    FIRST_LINK_TYPE, FIRST_RESOLUTION, LINK_TYPES, PRIORITIES, RESOLUTIONS, TEAMS,
+};
 
 /// Rich text: a string in version 2, a document in version 3.
 pub(super) fn text_body(text: &str, view: &View) -> Value {
@@ -25,10 +27,23 @@ impl World {
         put("issuetype", self.render_type(issue.kind, view));
         put("project", self.render_project_short(issue.project, view));
         put("status", self.render_status(issue.status, view));
-        put("statuscategorychangedate", json!(view.time(issue.status_since)));
+        put(
+            "statuscategorychangedate",
+            json!(view.time(issue.status_since)),
+        );
         put("priority", render_priority(issue.priority, view));
-        put("resolution", issue.resolution.map_or(Value::Null, |index| render_resolution(index, view)));
-        put("resolutiondate", issue.resolved.map_or(Value::Null, |at| json!(view.time(at))));
+        put(
+            "resolution",
+            issue
+                .resolution
+                .map_or(Value::Null, |index| render_resolution(index, view)),
+        );
+        put(
+            "resolutiondate",
+            issue
+                .resolved
+                .map_or(Value::Null, |at| json!(view.time(at))),
+        );
         put("assignee", self.render_person(issue.assignee, view));
         put("reporter", self.render_person(Some(issue.reporter), view));
         put("creator", self.render_person(Some(issue.reporter), view));
@@ -36,17 +51,26 @@ impl World {
         put("updated", json!(view.time(issue.updated)));
         put("duedate", json!(issue.due));
         put("labels", json!(issue.labels));
-        put("description", text_body(&format!("As agreed: {}.", issue.summary), view));
+        put(
+            "description",
+            text_body(&format!("As agreed: {}.", issue.summary), view),
+        );
         put("environment", Value::Null);
         put("lastViewed", Value::Null);
         put("security", Value::Null);
         put("workratio", json!(-1));
         put("attachment", json!([]));
         put("versions", json!([]));
-        put("watches", json!({"self": view.link(format!("issue/{}/watchers", issue.key)),
-            "watchCount": 1, "isWatching": false}));
-        put("votes", json!({"self": view.link(format!("issue/{}/votes", issue.key)),
-            "votes": 0, "hasVoted": false}));
+        put(
+            "watches",
+            json!({"self": view.link(format!("issue/{}/watchers", issue.key)),
+            "watchCount": 1, "isWatching": false}),
+        );
+        put(
+            "votes",
+            json!({"self": view.link(format!("issue/{}/votes", issue.key)),
+            "votes": 0, "hasVoted": false}),
+        );
         self.put_relations(issue, view, &mut fields);
         put_times(issue, &mut fields);
         self.put_entries(issue, view, &mut fields);
@@ -60,7 +84,9 @@ impl World {
         let versions = versions.filter(|version| issue.fix_versions.contains(&version.id));
         fields.insert(
             "fixVersions".to_owned(),
-            versions.map(|version| Self::render_version(version, None, view)).collect(),
+            versions
+                .map(|version| Self::render_version(version, None, view))
+                .collect(),
         );
         let components = project.into_iter().flat_map(|project| &project.components);
         let components = components.filter(|component| issue.components.contains(&component.id));
@@ -73,10 +99,15 @@ impl World {
                 })
                 .collect(),
         );
-        let subtasks = self.subtasks_of(issue.id).iter().filter_map(|id| self.issue(*id));
+        let subtasks = self
+            .subtasks_of(issue.id)
+            .iter()
+            .filter_map(|id| self.issue(*id));
         fields.insert(
             "subtasks".to_owned(),
-            subtasks.map(|subtask| self.render_short(subtask, view)).collect(),
+            subtasks
+                .map(|subtask| self.render_short(subtask, view))
+                .collect(),
         );
         // Data Center knows parents of sub-tasks only; epics have a field of their own there.
         let parent = issue.parent.filter(|_| view.cloud() || issue.is_subtask());
@@ -126,7 +157,9 @@ impl World {
             json!({"comments": comments, "self": link, "maxResults": view.inline, "total": total, "startAt": 0}),
         );
         let worklogs = issue.worklogs.iter().take(view.inline);
-        let worklogs: Vec<_> = worklogs.map(|entry| self.render_worklog(issue, entry, view)).collect();
+        let worklogs: Vec<_> = worklogs
+            .map(|entry| self.render_worklog(issue, entry, view))
+            .collect();
         fields.insert(
             "worklog".to_owned(),
             json!({"worklogs": worklogs, "startAt": 0, "maxResults": view.inline, "total": issue.worklogs.len()}),
@@ -167,26 +200,55 @@ impl World {
 
     fn put_custom(&self, issue: &Issue, view: &View, fields: &mut Map<String, Value>) {
         let ids = &self.site.fields;
-        let estimate = self.project(issue.project).map(|project| project.estimate_field.as_str());
+        let estimate = self
+            .project(issue.project)
+            .map(|project| project.estimate_field.as_str());
         for id in [&ids.story_points, &ids.estimate] {
-            let value = if estimate == Some(id) { json!(issue.points) } else { Value::Null };
+            let value = if estimate == Some(id) {
+                json!(issue.points)
+            } else {
+                Value::Null
+            };
             fields.insert(id.clone(), value);
         }
         fields.insert(ids.actual_story_points.clone(), json!(issue.actual_points));
         fields.insert(ids.rank.clone(), json!(lexo_rank(issue.rank)));
-        let sprints = self.sprints_of(issue).iter().filter_map(|id| self.sprint(*id));
-        let sprints: Vec<Value> = sprints.map(|sprint| Self::render_sprint_value(sprint, view)).collect();
-        let sprints = if sprints.is_empty() { Value::Null } else { json!(sprints) };
+        let sprints = self
+            .sprints_of(issue)
+            .iter()
+            .filter_map(|id| self.sprint(*id));
+        let sprints: Vec<Value> = sprints
+            .map(|sprint| Self::render_sprint_value(sprint, view))
+            .collect();
+        let sprints = if sprints.is_empty() {
+            Value::Null
+        } else {
+            json!(sprints)
+        };
         fields.insert(ids.sprint.clone(), sprints);
-        let option = |id: u64, value: &str| json!({"self": view.link(format!("customFieldOption/{id}")),
-            "value": value, "id": id.to_string()});
-        let team = issue.team.map_or(Value::Null, |team| option(self.site.team_options[team], TEAMS[team]));
+        let option = |id: u64, value: &str| {
+            json!({"self": view.link(format!("customFieldOption/{id}")),
+            "value": value, "id": id.to_string()})
+        };
+        let team = issue.team.map_or(Value::Null, |team| {
+            option(self.site.team_options[team], TEAMS[team])
+        });
         fields.insert(ids.discipline_team.clone(), team);
-        let flagged = if issue.flagged { json!([option(10_019, "Impediment")]) } else { Value::Null };
+        let flagged = if issue.flagged {
+            json!([option(10_019, "Impediment")])
+        } else {
+            Value::Null
+        };
         fields.insert(ids.flagged.clone(), flagged);
         fields.insert(ids.owner.clone(), self.render_person(issue.owner, view));
-        let epic = issue.parent.filter(|_| !issue.is_subtask()).and_then(|epic| self.issue(epic));
-        fields.insert(ids.epic_link.clone(), epic.map_or(Value::Null, |epic| json!(epic.key)));
+        let epic = issue
+            .parent
+            .filter(|_| !issue.is_subtask())
+            .and_then(|epic| self.issue(epic));
+        fields.insert(
+            ids.epic_link.clone(),
+            epic.map_or(Value::Null, |epic| json!(epic.key)),
+        );
         let name = (issue.kind == IssueKind::Epic).then(|| json!(issue.summary));
         fields.insert(ids.epic_name.clone(), name.unwrap_or(Value::Null));
     }
@@ -231,7 +293,9 @@ impl World {
     }
 
     pub(super) fn render_status(&self, id: u64, view: &View) -> Value {
-        let Some(status) = self.site.status(id) else { return Value::Null };
+        let Some(status) = self.site.status(id) else {
+            return Value::Null;
+        };
         json!({
             "self": view.link(format!("status/{id}")),
             "description": "",
@@ -244,22 +308,36 @@ impl World {
 
     pub(crate) fn render_person(&self, user: Option<usize>, view: &View) -> Value {
         user.and_then(|user| self.site.users.get(user))
-            .map_or(Value::Null, |user| super::reference::render_user(user, view))
+            .map_or(Value::Null, |user| {
+                super::reference::render_user(user, view)
+            })
     }
 }
 
 fn put_times(issue: &Issue, fields: &mut Map<String, Value>) {
     let spent = (issue.spent_seconds > 0).then_some(issue.spent_seconds);
-    let left = issue.estimate_seconds.map(|estimate| (estimate - issue.spent_seconds).max(0));
+    let left = issue
+        .estimate_seconds
+        .map(|estimate| (estimate - issue.spent_seconds).max(0));
     let total = left.unwrap_or_default() + issue.spent_seconds;
     for prefix in ["", "aggregate"] {
-        fields.insert(format!("{prefix}timeoriginalestimate"), json!(issue.estimate_seconds));
+        fields.insert(
+            format!("{prefix}timeoriginalestimate"),
+            json!(issue.estimate_seconds),
+        );
         fields.insert(format!("{prefix}timeestimate"), json!(left));
         fields.insert(format!("{prefix}timespent"), json!(spent));
-        fields.insert(format!("{prefix}progress"), json!({"progress": issue.spent_seconds, "total": total}));
+        fields.insert(
+            format!("{prefix}progress"),
+            json!({"progress": issue.spent_seconds, "total": total}),
+        );
     }
     let mut tracking = Map::new();
-    let parts = [("originalEstimate", issue.estimate_seconds), ("remainingEstimate", left), ("timeSpent", spent)];
+    let parts = [
+        ("originalEstimate", issue.estimate_seconds),
+        ("remainingEstimate", left),
+        ("timeSpent", spent),
+    ];
     for (name, seconds) in parts {
         if let Some(seconds) = seconds {
             tracking.insert(name.to_owned(), json!(duration_text(seconds)));

@@ -13,6 +13,8 @@ use serde_json::{Map, Value, json};
 
 use crate::settings::Deployment;
 
+pub(crate) use reference::system_fields;
+
 /// From where and how the site is looked at.
 #[derive(Clone, Debug)]
 pub(crate) struct View {
@@ -36,7 +38,9 @@ impl View {
 
     /// `2020-06-19T06:31:18.495+0200`
     pub(crate) fn time(&self, at: DateTime<Utc>) -> String {
-        at.with_timezone(&self.zone).format("%Y-%m-%dT%H:%M:%S%.3f%z").to_string()
+        at.with_timezone(&self.zone)
+            .format("%Y-%m-%dT%H:%M:%S%.3f%z")
+            .to_string()
     }
 }
 

@@ -21,7 +21,12 @@ const SYSTEM_FIELDS: [(&str, &str, &str, Option<&str>); 37] = [
     ("issuetype", "Issue Type", "issuetype", None),
     ("project", "Project", "project", None),
     ("status", "Status", "status", None),
-    ("statuscategorychangedate", "Status Category Changed", "datetime", None),
+    (
+        "statuscategorychangedate",
+        "Status Category Changed",
+        "datetime",
+        None,
+    ),
     ("priority", "Priority", "priority", None),
     ("resolution", "Resolution", "resolution", None),
     ("resolutiondate", "Resolved", "datetime", None),
@@ -57,82 +62,184 @@ const SYSTEM_FIELDS: [(&str, &str, &str, Option<&str>); 37] = [
 ];
 
 pub(super) fn type_name(kind: IssueKind) -> &'static str {
-    TYPES.iter().find(|entry| entry.0 == kind).map_or("Task", |entry| entry.2)
+    TYPES
+        .iter()
+        .find(|entry| entry.0 == kind)
+        .map_or("Task", |entry| entry.2)
+}
+
+/// The definitions of Jira's own fields.
+pub(crate) fn system_fields() -> Vec<Value> {
+    SYSTEM_FIELDS
+        .iter()
+        .map(|(id, name, kind, items)| {
+            let mut schema = json!({"type": kind, "system": id});
+            if let Some(items) = items {
+                schema["items"] = json!(items);
+            }
+            json!({"id": id, "key": id, "name": name, "custom": false, "orderable": true,
+                "navigable": true, "searchable": true, "clauseNames": [id], "schema": schema})
+        })
+        .collect()
 }
 
 impl World {
     pub(super) fn render_list(&self, what: Listing, view: &View) -> Vec<Value> {
         match what {
             Listing::Fields => self.render_field_list(),
-            Listing::Statuses => {
-                self.site.statuses.iter().map(|status| self.render_status(status.id, view)).collect()
-            }
-            Listing::Priorities => {
-                (0..PRIORITIES.len()).map(|index| super::issue::render_priority(index, view)).collect()
-            }
-            Listing::Resolutions => {
-                (0..RESOLUTIONS.len()).map(|index| super::issue::render_resolution(index, view)).collect()
-            }
-            Listing::IssueTypes => TYPES.iter().map(|entry| self.render_type(entry.0, view)).collect(),
-            Listing::LinkTypes => (0..LINK_TYPES.len()).map(|index| render_link_type(index, view)).collect(),
+            Listing::Statuses => self
+                .site
+                .statuses
+                .iter()
+                .map(|status| self.render_status(status.id, view))
+                .collect(),
+            Listing::Priorities => (0..PRIORITIES.len())
+                .map(|index| super::issue::render_priority(index, view))
+                .collect(),
+            Listing::Resolutions => (0..RESOLUTIONS.len())
+                .map(|index| super::issue::render_resolution(index, view))
+                .collect(),
+            Listing::IssueTypes => TYPES
+                .iter()
+                .map(|entry| self.render_type(entry.0, view))
+                .collect(),
+            Listing::LinkTypes => (0..LINK_TYPES.len())
+                .map(|index| render_link_type(index, view))
+                .collect(),
             Listing::Projects | Listing::ArchivedProjects => {
                 let archived = what == Listing::ArchivedProjects;
-                let found = self.projects.iter().filter(|p| p.archived_at.is_some() == archived);
-                found.map(|project| self.render_project(project, view)).collect()
+                let found = self
+                    .projects
+                    .iter()
+                    .filter(|p| p.archived_at.is_some() == archived);
+                found
+                    .map(|project| self.render_project(project, view))
+                    .collect()
             }
-            Listing::Users => self.site.users.iter().map(|user| render_user(user, view)).collect(),
+            Listing::Users => self
+                .site
+                .users
+                .iter()
+                .map(|user| render_user(user, view))
+                .collect(),
             Listing::Labels => {
-                let mut labels: Vec<_> = self.issues.values().flat_map(|issue| &issue.labels).collect();
+                let mut labels: Vec<_> = self
+                    .issues
+                    .values()
+                    .flat_map(|issue| &issue.labels)
+                    .collect();
                 labels.sort();
                 labels.dedup();
                 labels.into_iter().map(|label| json!(label)).collect()
             }
-            Listing::Boards => self.boards.iter().map(|board| self.render_board(board, view)).collect(),
+            Listing::Boards => self
+                .boards
+                .iter()
+                .map(|board| self.render_board(board, view))
+                .collect(),
         }
     }
 
     fn render_field_list(&self) -> Vec<Value> {
-        let mut fields: Vec<Value> = SYSTEM_FIELDS
-            .iter()
-            .map(|(id, name, kind, items)| {
-                let mut schema = json!({"type": kind, "system": id});
-                if let Some(items) = items {
-                    schema["items"] = json!(items);
-                }
-                json!({"id": id, "key": id, "name": name, "custom": false, "orderable": true,
-                    "navigable": true, "searchable": true, "clauseNames": [id], "schema": schema})
-            })
-            .collect();
+        let mut fields = system_fields();
         let ids = &self.site.fields;
         let agile = "com.pyxis.greenhopper.jira";
         let basic = "com.atlassian.jira.plugin.system.customfieldtypes";
         let custom = [
-            (&ids.sprint, "Sprint", "array", Some("json"), format!("{agile}:gh-sprint")),
-            (&ids.rank, "Rank", "any", None, format!("{agile}:gh-lexo-rank")),
-            (&ids.story_points, "Story Points", "number", None, format!("{basic}:float")),
-            (&ids.estimate, "Story point estimate", "number", None, format!("{agile}:jsw-story-points")),
-            (&ids.actual_story_points, "Actual Story Points", "number", None, format!("{basic}:float")),
-            (&ids.discipline_team, "Discipline Team", "option", None, format!("{basic}:select")),
-            (&ids.flagged, "Flagged", "array", Some("option"), format!("{basic}:multicheckboxes")),
-            (&ids.owner, "Owner", "user", None, format!("{basic}:userpicker")),
-            (&ids.epic_link, "Epic Link", "any", None, format!("{agile}:gh-epic-link")),
-            (&ids.epic_name, "Epic Name", "string", None, format!("{agile}:gh-epic-label")),
+            (
+                &ids.sprint,
+                "Sprint",
+                "array",
+                Some("json"),
+                format!("{agile}:gh-sprint"),
+            ),
+            (
+                &ids.rank,
+                "Rank",
+                "any",
+                None,
+                format!("{agile}:gh-lexo-rank"),
+            ),
+            (
+                &ids.story_points,
+                "Story Points",
+                "number",
+                None,
+                format!("{basic}:float"),
+            ),
+            (
+                &ids.estimate,
+                "Story point estimate",
+                "number",
+                None,
+                format!("{agile}:jsw-story-points"),
+            ),
+            (
+                &ids.actual_story_points,
+                "Actual Story Points",
+                "number",
+                None,
+                format!("{basic}:float"),
+            ),
+            (
+                &ids.discipline_team,
+                "Discipline Team",
+                "option",
+                None,
+                format!("{basic}:select"),
+            ),
+            (
+                &ids.flagged,
+                "Flagged",
+                "array",
+                Some("option"),
+                format!("{basic}:multicheckboxes"),
+            ),
+            (
+                &ids.owner,
+                "Owner",
+                "user",
+                None,
+                format!("{basic}:userpicker"),
+            ),
+            (
+                &ids.epic_link,
+                "Epic Link",
+                "any",
+                None,
+                format!("{agile}:gh-epic-link"),
+            ),
+            (
+                &ids.epic_name,
+                "Epic Name",
+                "string",
+                None,
+                format!("{agile}:gh-epic-label"),
+            ),
         ];
         for (id, name, kind, items, custom) in custom {
-            let number: u64 = id.trim_start_matches("customfield_").parse().unwrap_or_default();
+            let number: u64 = id
+                .trim_start_matches("customfield_")
+                .parse()
+                .unwrap_or_default();
             let mut schema = json!({"type": kind, "custom": custom, "customId": number});
             if let Some(items) = items {
                 schema["items"] = json!(items);
             }
-            fields.push(json!({"id": id, "key": id, "name": name, "untranslatedName": name, "custom": true,
+            fields.push(
+                json!({"id": id, "key": id, "name": name, "untranslatedName": name, "custom": true,
                 "orderable": true, "navigable": true, "searchable": true,
-                "clauseNames": [format!("cf[{number}]"), name], "schema": schema}));
+                "clauseNames": [format!("cf[{number}]"), name], "schema": schema}),
+            );
         }
         fields
     }
 
     pub(super) fn render_type(&self, kind: IssueKind, view: &View) -> Value {
-        let (_, id, name, level) = TYPES.iter().find(|entry| entry.0 == kind).unwrap_or(&TYPES[2]);
+        let (_, id, name, level) = TYPES
+            .iter()
+            .find(|entry| entry.0 == kind)
+            .unwrap_or(&TYPES[2]);
         json!({
             "self": view.link(format!("issuetype/{id}")),
             "id": id.to_string(),
@@ -146,7 +253,9 @@ impl World {
     }
 
     pub(super) fn render_project_short(&self, id: u64, view: &View) -> Value {
-        let Some(project) = self.project(id) else { return Value::Null };
+        let Some(project) = self.project(id) else {
+            return Value::Null;
+        };
         json!({
             "self": view.link(format!("project/{id}")),
             "id": id.to_string(),
@@ -170,13 +279,21 @@ impl World {
             shown["archived"] = json!(true);
             shown["archivedDate"] = json!(view.time(at));
         }
-        shown["issueTypes"] = TYPES.iter().map(|entry| self.render_type(entry.0, view)).collect();
+        shown["issueTypes"] = TYPES
+            .iter()
+            .map(|entry| self.render_type(entry.0, view))
+            .collect();
         shown["components"] = json!(self.render_of_project(project, OfProject::Components, view));
         shown["versions"] = json!(self.render_of_project(project, OfProject::Versions, view));
         shown
     }
 
-    pub(super) fn render_of_project(&self, project: &Project, what: OfProject, view: &View) -> Vec<Value> {
+    pub(super) fn render_of_project(
+        &self,
+        project: &Project,
+        what: OfProject,
+        view: &View,
+    ) -> Vec<Value> {
         match what {
             OfProject::Versions => project
                 .versions
@@ -256,6 +373,11 @@ pub(super) fn render_user(user: &User, view: &View) -> Value {
 }
 
 pub(super) fn avatars(kind: &str, id: u64, view: &View) -> Value {
-    let link = |size| format!("{}/secure/{kind}avatar?avatarId={id}&size={size}", view.base);
+    let link = |size| {
+        format!(
+            "{}/secure/{kind}avatar?avatarId={id}&size={size}",
+            view.base
+        )
+    };
     json!({"48x48": link("large"), "24x24": link("small"), "16x16": link("xsmall"), "32x32": link("medium")})
 }

@@ -11,7 +11,8 @@ use crate::world::model::Issue;
 impl World {
     /// Issues of archived projects are not shown anywhere.
     pub(super) fn visible(&self, issue: &Issue) -> bool {
-        self.project(issue.project).is_some_and(|project| project.archived_at.is_none())
+        self.project(issue.project)
+            .is_some_and(|project| project.archived_at.is_none())
     }
 
     fn head_of(&self, issue: &Issue, updated: DateTime<Utc>) -> Head {
@@ -19,13 +20,19 @@ impl World {
         Head {
             id: issue.id,
             key: issue.key.clone(),
-            project: (issue.project, project.map_or_else(String::new, |project| project.key.clone())),
+            project: (
+                issue.project,
+                project.map_or_else(String::new, |project| project.key.clone()),
+            ),
             created: issue.created,
             updated,
             sprints: self.sprints_of(issue).to_vec(),
             parent: issue.parent,
             issue_type: super::reference::type_name(issue.kind).to_owned(),
-            status: self.site.status(issue.status).map_or_else(String::new, |status| status.name.clone()),
+            status: self
+                .site
+                .status(issue.status)
+                .map_or_else(String::new, |status| status.name.clone()),
             rank: lexo_rank(issue.rank),
         }
     }
@@ -48,16 +55,22 @@ impl Source for World {
     }
 
     fn head(&self, id_or_key: &str) -> Option<Head> {
-        let issue = self.find_issue(id_or_key).filter(|issue| self.visible(issue))?;
+        let issue = self
+            .find_issue(id_or_key)
+            .filter(|issue| self.visible(issue))?;
         Some(self.head_of(issue, issue.updated))
     }
 
     fn issue_fields(&self, id: u64, view: &View) -> Map<String, Value> {
-        self.issue(id).map(|issue| self.render_fields(issue, view)).unwrap_or_default()
+        self.issue(id)
+            .map(|issue| self.render_fields(issue, view))
+            .unwrap_or_default()
     }
 
     fn histories(&self, id: u64, view: &View) -> Vec<Entry> {
-        self.issue(id).map(|issue| self.render_histories(issue, view)).unwrap_or_default()
+        self.issue(id)
+            .map(|issue| self.render_histories(issue, view))
+            .unwrap_or_default()
     }
 
     fn list(&self, what: Listing, view: &View) -> Vec<Value> {
@@ -91,16 +104,24 @@ impl Source for World {
     }
 
     fn comments(&self, id: u64, view: &View) -> Vec<Value> {
-        self.issue(id).map(|issue| self.render_comments(issue, view)).unwrap_or_default()
+        self.issue(id)
+            .map(|issue| self.render_comments(issue, view))
+            .unwrap_or_default()
     }
 
     fn board_configuration(&self, board: u64, view: &View) -> Option<Value> {
-        self.board(board).map(|board| self.render_configuration(board, view))
+        self.board(board)
+            .map(|board| self.render_configuration(board, view))
     }
 
     fn board_sprints(&self, board: u64, view: &View) -> Option<Vec<Value>> {
         let board = self.board(board).filter(|board| board.scrum)?;
-        Some(self.sprints_on(board).into_iter().map(|sprint| self.render_sprint(sprint, view)).collect())
+        Some(
+            self.sprints_on(board)
+                .into_iter()
+                .map(|sprint| self.render_sprint(sprint, view))
+                .collect(),
+        )
     }
 
     fn sprint(&self, id: u64, view: &View) -> Option<Value> {
@@ -108,7 +129,9 @@ impl Source for World {
     }
 
     fn board_issues(&self, board: u64) -> Vec<u64> {
-        let Some(board) = self.board(board) else { return Vec::new() };
+        let Some(board) = self.board(board) else {
+            return Vec::new();
+        };
         self.issues
             .values()
             .filter(|issue| self.visible(issue) && board.projects.contains(&issue.project))

@@ -25,7 +25,10 @@ pub(super) struct Refusal {
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into() }
+        Self {
+            status,
+            message: message.into(),
+        }
     }
 
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
@@ -56,7 +59,10 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) fn path(&self, name: &str) -> &str {
-        self.path.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+        self.path
+            .iter()
+            .find(|(key, _)| key == name)
+            .map_or("", |(_, value)| value)
     }
 
     pub(super) fn path_id(&self, name: &str) -> u64 {
@@ -65,7 +71,11 @@ impl Call {
 
     /// A parameter of the query or of the body, as text.
     pub(super) fn text(&self, name: &str) -> Option<String> {
-        let query = self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+        let query = self
+            .query
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.clone());
         query.or_else(|| match self.body.get(name)? {
             Value::String(text) => Some(text.clone()),
             Value::Null => None,
@@ -79,8 +89,12 @@ impl Call {
 
     /// A list: repeated or comma-separated in the query, a list or a comma-separated text in the body.
     pub(super) fn list(&self, name: &str) -> Vec<String> {
-        let mut parts: Vec<String> =
-            self.query.iter().filter(|(key, _)| key == name).map(|(_, value)| value.clone()).collect();
+        let mut parts: Vec<String> = self
+            .query
+            .iter()
+            .filter(|(key, _)| key == name)
+            .map(|(_, value)| value.clone())
+            .collect();
         match self.body.get(name) {
             Some(Value::Array(values)) => {
                 parts.extend(values.iter().map(|value| match value {
@@ -92,13 +106,21 @@ impl Call {
             _ => {}
         }
         let split = parts.iter().flat_map(|part| part.split(','));
-        split.map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
+        split
+            .map(|part| part.trim().to_owned())
+            .filter(|part| !part.is_empty())
+            .collect()
     }
 
     /// The page that a `startAt` call asks for, within a cap.
     pub(super) fn page(&self, default: usize, cap: usize) -> (usize, usize) {
         let start = self.number("startAt").unwrap_or(0);
-        (start, self.number("maxResults").unwrap_or(default).clamp(1, cap.max(1)))
+        (
+            start,
+            self.number("maxResults")
+                .unwrap_or(default)
+                .clamp(1, cap.max(1)),
+        )
     }
 
     /// Path and query as they came.
@@ -114,7 +136,12 @@ pub(super) fn paged(call: &Call, values: Vec<Value>, default: usize, cap: usize)
     let shown: Vec<Value> = values.into_iter().skip(start).take(size).collect();
     let last = start + shown.len() >= total;
     let path = call.uri().split('?').next().unwrap_or_default();
-    let link = |start: usize| format!("{}{path}?startAt={start}&maxResults={size}", call.shared.base);
+    let link = |start: usize| {
+        format!(
+            "{}{path}?startAt={start}&maxResults={size}",
+            call.shared.base
+        )
+    };
     let mut page = json!({
         "self": format!("{}{}", call.shared.base, call.uri()),
         "maxResults": size,
@@ -145,18 +172,33 @@ async fn answer(
     Query(query): Query<Vec<(String, String)>>,
     body: Bytes,
 ) -> Response {
-    let version = if uri.path().starts_with("/rest/api/3") { 3 } else { 2 };
-    let body = if body.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&body) };
+    let version = if uri.path().starts_with("/rest/api/3") {
+        3
+    } else {
+        2
+    };
+    let body = if body.is_empty() {
+        Ok(Value::Null)
+    } else {
+        serde_json::from_slice(&body)
+    };
     let Ok(body) = body else {
-        return Refusal::bad_request("Invalid request payload. Refer to the REST API documentation and try again.")
-            .into_response();
+        return Refusal::bad_request(
+            "Invalid request payload. Refer to the REST API documentation and try again.",
+        )
+        .into_response();
     };
     let call = Call {
         view: shared.view(version),
-        path: path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        path: path
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
         query,
         body,
-        uri: uri.path_and_query().map_or_else(String::new, ToString::to_string),
+        uri: uri
+            .path_and_query()
+            .map_or_else(String::new, ToString::to_string),
         shared,
     };
     match handler(&call) {

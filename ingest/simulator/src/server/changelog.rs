@@ -12,8 +12,13 @@ use crate::server::token::{Token, hash};
 /// `GET /issue/{}/changelog`: oldest first.
 pub(super) fn of_issue(call: &Call) -> Reply {
     let head = head(call)?;
-    let histories = call.shared.read(|source| source.histories(head.id, &call.view));
-    let shown = histories.iter().map(|entry| entry.show(json!(call.view.time(entry.created)))).collect();
+    let histories = call
+        .shared
+        .read(|source| source.histories(head.id, &call.view));
+    let shown = histories
+        .iter()
+        .map(|entry| entry.show(json!(call.view.time(entry.created))))
+        .collect();
     let most = call.shared.settings.limits.issue_changelog;
     Ok(paged(call, shown, most, most))
 }
@@ -31,24 +36,34 @@ pub(super) fn bulk(call: &Call) -> Reply {
     }
     let fields = call.list("fieldIds");
     if fields.len() > 10 {
-        return Err(Refusal::bad_request("The number of field ids must not exceed 10."));
+        return Err(Refusal::bad_request(
+            "The number of field ids must not exceed 10.",
+        ));
     }
-    let size = call.number("maxResults").unwrap_or(1000).clamp(1, limits.bulk_changelog_histories);
+    let size = call
+        .number("maxResults")
+        .unwrap_or(1000)
+        .clamp(1, limits.bulk_changelog_histories);
     let question = hash(&format!("{asked:?}{fields:?}"));
     let now = call.shared.now();
     let after = match call.text("nextPageToken") {
         None => None,
         Some(token) => {
             let life = TimeDelta::from_std(limits.token_life).unwrap_or_default();
-            let token = Token::accept(&token, question, now, life)
-                .ok_or_else(|| Refusal::bad_request("The provided next page token is invalid or expired."))?;
+            let token = Token::accept(&token, question, now, life).ok_or_else(|| {
+                Refusal::bad_request("The provided next page token is invalid or expired.")
+            })?;
             token.after.first().map(|value| (value.1, value.0.clone()))
         }
     };
     let mut rows = rows(call, &asked, &fields);
     if let Some((at, rest)) = after {
         let (issue, id) = rest.split_once('/').unwrap_or_default();
-        let place = (at, issue.parse().unwrap_or_default(), id.parse().unwrap_or_default());
+        let place = (
+            at,
+            issue.parse().unwrap_or_default(),
+            id.parse().unwrap_or_default(),
+        );
         rows.retain(|row| place_of(row) > place);
     }
     let more = rows.len() > size;
@@ -56,7 +71,12 @@ pub(super) fn bulk(call: &Call) -> Reply {
     let next = rows.last().filter(|_| more).map(|last| {
         let (at, issue, id) = place_of(last);
         let after = vec![SortValue(format!("{issue}/{id}"), at)];
-        Token { asked: question, issued: now, after }.write()
+        Token {
+            asked: question,
+            issued: now,
+            after,
+        }
+        .write()
     });
     let mut page = json!({"issueChangeLogs": grouped(&rows)});
     if let Some(next) = next {
@@ -73,12 +93,18 @@ fn place_of(row: &Row) -> (i64, u64, u64) {
 
 fn rows(call: &Call, asked: &[String], fields: &[String]) -> Vec<Row> {
     let mut rows: Vec<Row> = call.shared.read(|source| {
-        let mut issues: Vec<u64> =
-            asked.iter().filter_map(|issue| source.head(issue)).map(|head| head.id).collect();
+        let mut issues: Vec<u64> = asked
+            .iter()
+            .filter_map(|issue| source.head(issue))
+            .map(|head| head.id)
+            .collect();
         issues.sort_unstable();
         issues.dedup();
         let histories = issues.into_iter().flat_map(|issue| {
-            source.histories(issue, &call.view).into_iter().map(move |entry| (entry.created, issue, entry))
+            source
+                .histories(issue, &call.view)
+                .into_iter()
+                .map(move |entry| (entry.created, issue, entry))
         });
         histories.collect()
     });
@@ -103,8 +129,6 @@ fn grouped(rows: &[Row]) -> Vec<Value> {
             None => groups.push((*issue, vec![shown])),
         }
     }
-    let show = |(issue, histories): (u64, Vec<Value>)| {
-        json!({"issueId": issue.to_string(), "changeHistories": histories})
-    };
+    let show = |(issue, histories): (u64, Vec<Value>)| json!({"issueId": issue.to_string(), "changeHistories": histories});
     groups.into_iter().map(show).collect()
 }

@@ -35,7 +35,12 @@ pub struct Fault {
 impl Fault {
     /// Hits the next matching request, once.
     pub fn new(path: &str, kind: FaultKind) -> Self {
-        Self { path: path.to_owned(), kind, skip: 0, count: 1 }
+        Self {
+            path: path.to_owned(),
+            kind,
+            skip: 0,
+            count: 1,
+        }
     }
 
     pub fn status(path: &str, status: u16) -> Self {
@@ -76,10 +81,18 @@ mod tests {
 
     #[test]
     fn hits_the_requests_it_was_made_for() {
-        let mut faults = vec![Fault::status("/search", 503).nth(2).times(2), Fault::new("/board", FaultKind::Html)];
-        let met: Vec<_> = (0..4).map(|_| meet(&mut faults, "/rest/api/3/search/jql").is_some()).collect();
+        let mut faults = vec![
+            Fault::status("/search", 503).nth(2).times(2),
+            Fault::new("/board", FaultKind::Html),
+        ];
+        let met: Vec<_> = (0..4)
+            .map(|_| meet(&mut faults, "/rest/api/3/search/jql").is_some())
+            .collect();
         assert_eq!(met, [false, true, true, false]);
-        assert_eq!(meet(&mut faults, "/rest/agile/1.0/board"), Some(FaultKind::Html));
+        assert_eq!(
+            meet(&mut faults, "/rest/agile/1.0/board"),
+            Some(FaultKind::Html)
+        );
         assert!(faults.is_empty());
     }
 }

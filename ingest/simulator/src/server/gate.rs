@@ -40,7 +40,11 @@ pub(super) struct Gate {
 
 impl Gate {
     pub(super) fn new(limit: Option<RateLimit>) -> Self {
-        let full = if let Some(RateLimit::Bucket { capacity, .. }) = limit { capacity } else { 0.0 };
+        let full = if let Some(RateLimit::Bucket { capacity, .. }) = limit {
+            capacity
+        } else {
+            0.0
+        };
         Self {
             limit,
             counter: AtomicU64::new(0),
@@ -70,8 +74,13 @@ impl Gate {
     fn too_many(&self) -> Option<Duration> {
         let count = self.counter.fetch_add(1, Ordering::Relaxed) + 1;
         match self.limit? {
-            RateLimit::EveryNth { n, retry_after } => count.is_multiple_of(n.max(1)).then_some(retry_after),
-            RateLimit::Bucket { capacity, per_second } => {
+            RateLimit::EveryNth { n, retry_after } => {
+                count.is_multiple_of(n.max(1)).then_some(retry_after)
+            }
+            RateLimit::Bucket {
+                capacity,
+                per_second,
+            } => {
                 let mut bucket = lock(&self.bucket);
                 let refill = bucket.1.elapsed().as_secs_f64() * per_second;
                 *bucket = ((bucket.0 + refill).min(capacity), Instant::now());
@@ -91,19 +100,30 @@ impl Gate {
                 let used = self.counter.load(Ordering::Relaxed) % n.max(1);
                 Some((n, n.saturating_sub(used)))
             }
-            RateLimit::Bucket { capacity, .. } => Some((capacity as u64, lock(&self.bucket).0.max(0.0) as u64)),
+            RateLimit::Bucket { capacity, .. } => {
+                Some((capacity as u64, lock(&self.bucket).0.max(0.0) as u64))
+            }
         }
     }
 }
 
-pub(super) async fn pass(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+pub(super) async fn pass(
+    State(shared): State<Arc<Shared>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let method = request.method().to_string();
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or_default().to_owned();
     tokio::time::sleep(shared.settings.latency).await;
     let response = admit(&shared, &path, request, next).await;
     let status = response.status().as_u16();
-    lock(&shared.gate.log).push(RequestLog { method, path, query, status });
+    lock(&shared.gate.log).push(RequestLog {
+        method,
+        path,
+        query,
+        status,
+    });
     response
 }
 
@@ -127,12 +147,19 @@ async fn admit(shared: &Shared, path: &str, request: Request, next: Next) -> Res
         return limited(shared, Some(wait));
     }
     if !may_enter(&shared.settings.account, request.headers()) {
-        let mut refused =
-            Refusal::new(StatusCode::UNAUTHORIZED, "Client must be authenticated to access this resource.")
-                .into_response();
+        let mut refused = Refusal::new(
+            StatusCode::UNAUTHORIZED,
+            "Client must be authenticated to access this resource.",
+        )
+        .into_response();
         let realm = HeaderValue::from_static("Basic realm=\"Jira\"");
-        refused.headers_mut().insert(header::WWW_AUTHENTICATE, realm);
-        refused.headers_mut().insert("X-Seraph-LoginReason", HeaderValue::from_static("AUTHENTICATED_FAILED"));
+        refused
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, realm);
+        refused.headers_mut().insert(
+            "X-Seraph-LoginReason",
+            HeaderValue::from_static("AUTHENTICATED_FAILED"),
+        );
         return refused;
     }
     let mut response = next.run(request).await;
@@ -150,8 +177,12 @@ async fn admit(shared: &Shared, path: &str, request: Request, next: Next) -> Res
 }
 
 fn may_enter(account: &Account, headers: &HeaderMap) -> bool {
-    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let Some((scheme, secret)) = given.and_then(|given| given.split_once(' ')) else { return false };
+    let given = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    let Some((scheme, secret)) = given.and_then(|given| given.split_once(' ')) else {
+        return false;
+    };
     match scheme.to_lowercase().as_str() {
         "bearer" => secret.trim() == account.token,
         "basic" => {
@@ -172,16 +203,25 @@ fn limited(shared: &Shared, wait: Option<Duration>) -> Response {
         }
     };
     if let Some(wait) = wait {
-        put("Retry-After", (wait.as_secs_f64().ceil() as u64).to_string());
+        put(
+            "Retry-After",
+            (wait.as_secs_f64().ceil() as u64).to_string(),
+        );
         let reset = Utc::now() + TimeDelta::milliseconds(wait.as_millis() as i64);
-        put("X-RateLimit-Reset", reset.format("%Y-%m-%dT%H:%MZ").to_string());
+        put(
+            "X-RateLimit-Reset",
+            reset.format("%Y-%m-%dT%H:%MZ").to_string(),
+        );
     }
     put("RateLimit-Reason", "jira-burst-based".to_owned());
     let (limit, _) = shared.gate.allowance().unwrap_or((100, 0));
     allowance_headers(headers, limit, 0);
     if shared.settings.deployment == Deployment::DataCenter {
         headers.insert("X-RateLimit-FillRate", HeaderValue::from_static("1"));
-        headers.insert("X-RateLimit-Interval-Seconds", HeaderValue::from_static("1"));
+        headers.insert(
+            "X-RateLimit-Interval-Seconds",
+            HeaderValue::from_static("1"),
+        );
     }
     refused
 }
@@ -223,7 +263,9 @@ fn base64(bytes: &[u8]) -> String {
         let group = byte(0) << 16 | byte(1) << 8 | byte(2);
         for digit in 0..4 {
             if digit <= chunk.len() {
-                text.push(char::from(DIGITS[(group >> (18 - 6 * digit) & 63) as usize]));
+                text.push(char::from(
+                    DIGITS[(group >> (18 - 6 * digit) & 63) as usize],
+                ));
             } else {
                 text.push('=');
             }

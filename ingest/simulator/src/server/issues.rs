@@ -31,17 +31,25 @@ pub(super) fn bulk(call: &Call) -> Reply {
     }
     let wanted = Wanted::of(call, &["*navigable"]);
     let issues: Vec<Value> = call.shared.read(|source| {
-        let mut heads: Vec<Head> = asked.iter().filter_map(|issue| source.head(issue)).collect();
+        let mut heads: Vec<Head> = asked
+            .iter()
+            .filter_map(|issue| source.head(issue))
+            .collect();
         heads.sort_by_key(|head| head.id);
         heads.dedup_by_key(|head| head.id);
-        heads.iter().map(|head| wanted.show(call, source, head)).collect()
+        heads
+            .iter()
+            .map(|head| wanted.show(call, source, head))
+            .collect()
     });
     Ok(json!({"expand": "names,schema", "issues": issues, "issueErrors": []}))
 }
 
 pub(super) fn comments(call: &Call) -> Reply {
     let head = head(call)?;
-    let comments = call.shared.read(|source| source.comments(head.id, &call.view));
+    let comments = call
+        .shared
+        .read(|source| source.comments(head.id, &call.view));
     let (start, size) = call.page(50, 100);
     let total = comments.len();
     let shown: Vec<Value> = comments.into_iter().skip(start).take(size).collect();

@@ -61,10 +61,15 @@ impl Simulator {
         Self::serve(settings, world, None).await
     }
 
-    /// Serves the payloads recorded in a folder instead of a world; [`Simulator::edit`] then edits an
-    /// empty world that nobody sees.
+    /// Serves the payloads recorded in a folder (of board 8) instead of a world; [`Simulator::edit`]
+    /// then edits an empty world that nobody sees.
     pub async fn replay(dir: &Path, settings: Settings) -> io::Result<Self> {
-        let recording = crate::replay::Recording::load(dir, crate::replay::RECORDED_BOARD)?;
+        Self::replay_board(dir, crate::replay::RECORDED_BOARD, settings).await
+    }
+
+    /// The same for another board of the recording.
+    pub async fn replay_board(dir: &Path, board: u64, settings: Settings) -> io::Result<Self> {
+        let recording = crate::replay::Recording::load(dir, board)?;
         let world = World::empty(&settings.world);
         Self::serve(settings, world, Some(recording)).await
     }
@@ -96,7 +101,11 @@ impl Simulator {
             });
             let _ = serving.await;
         });
-        Ok(Self { shared, stop: Some(stop), task: Some(task) })
+        Ok(Self {
+            shared,
+            stop: Some(stop),
+            task: Some(task),
+        })
     }
 
     /// `http://127.0.0.1:PORT`
@@ -110,7 +119,11 @@ impl Simulator {
 
     /// Reads or edits the world between requests.
     pub fn edit<R>(&self, f: impl FnOnce(&mut World) -> R) -> R {
-        f(&mut self.shared.world.write().unwrap_or_else(PoisonError::into_inner))
+        f(&mut self
+            .shared
+            .world
+            .write()
+            .unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The site's clock.
@@ -145,7 +158,9 @@ impl Simulator {
     pub async fn stop(mut self) {
         drop(self.stop.take());
         if let Some(mut task) = self.task.take()
-            && tokio::time::timeout(Duration::from_millis(500), &mut task).await.is_err()
+            && tokio::time::timeout(Duration::from_millis(500), &mut task)
+                .await
+                .is_err()
         {
             task.abort();
         }

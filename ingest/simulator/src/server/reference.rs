@@ -10,7 +10,12 @@ fn list(call: &Call, what: Listing) -> Vec<Value> {
 }
 
 fn page(call: &Call, values: Vec<Value>) -> Value {
-    paged(call, values, call.shared.settings.limits.reference, call.shared.settings.limits.reference)
+    paged(
+        call,
+        values,
+        call.shared.settings.limits.reference,
+        call.shared.settings.limits.reference,
+    )
 }
 
 pub(super) fn server_info(call: &Call) -> Reply {
@@ -73,7 +78,11 @@ pub(super) fn fields_page(call: &Call) -> Reply {
     let kinds = call.list("type");
     let mut fields = list(call, Listing::Fields);
     fields.retain(|field| {
-        let kind = if field["custom"] == true { "custom" } else { "system" };
+        let kind = if field["custom"] == true {
+            "custom"
+        } else {
+            "system"
+        };
         (ids.is_empty() || ids.iter().any(|id| field["id"] == **id))
             && (kinds.is_empty() || kinds.iter().any(|wanted| wanted == kind))
     });
@@ -199,7 +208,9 @@ fn no_project(asked: &str) -> Refusal {
 
 fn of_project(call: &Call, what: OfProject) -> Result<Vec<Value>, Refusal> {
     let asked = call.path("project");
-    call.shared.read(|source| source.of_project(asked, what, &call.view)).ok_or_else(|| no_project(asked))
+    call.shared
+        .read(|source| source.of_project(asked, what, &call.view))
+        .ok_or_else(|| no_project(asked))
 }
 
 pub(super) fn versions(call: &Call) -> Reply {
@@ -221,7 +232,11 @@ pub(super) fn components_page(call: &Call) -> Reply {
 /// A bare list, cut by `startAt` and `maxResults`.
 pub(super) fn users(call: &Call) -> Reply {
     let (start, size) = call.page(50, call.shared.settings.limits.users);
-    Ok(list(call, Listing::Users).into_iter().skip(start).take(size).collect())
+    Ok(list(call, Listing::Users)
+        .into_iter()
+        .skip(start)
+        .take(size)
+        .collect())
 }
 
 pub(super) fn users_bulk(call: &Call) -> Reply {
@@ -236,7 +251,11 @@ pub(super) fn user(call: &Call) -> Reply {
     let asked = names.iter().find_map(|name| Some((name, call.text(name)?)));
     let found = asked.and_then(|(by, value)| {
         let field = if *by == "username" { "name" } else { by };
-        list(call, Listing::Users).into_iter().find(|user| user[field] == value)
+        list(call, Listing::Users)
+            .into_iter()
+            .find(|user| user[field] == value)
     });
-    found.ok_or_else(|| Refusal::not_found("The user does not exist or you do not have permission to view it."))
+    found.ok_or_else(|| {
+        Refusal::not_found("The user does not exist or you do not have permission to view it.")
+    })
 }

@@ -28,17 +28,28 @@ impl Wanted {
         if names.is_empty() {
             names = default.iter().map(|name| (*name).to_owned()).collect();
         }
-        Self { names, changelog: call.list("expand").iter().any(|part| part == "changelog") }
+        Self {
+            names,
+            changelog: call.list("expand").iter().any(|part| part == "changelog"),
+        }
     }
 
     /// Nothing but id and key.
     fn light(&self) -> bool {
-        !self.changelog && self.names.iter().all(|name| ["id", "key"].contains(&name.as_str()))
+        !self.changelog
+            && self
+                .names
+                .iter()
+                .all(|name| ["id", "key"].contains(&name.as_str()))
     }
 
     fn takes(&self, name: &str) -> bool {
         let listed = |wanted: &str| self.names.iter().any(|listed| listed == wanted);
-        if self.names.iter().any(|listed| listed.strip_prefix('-') == Some(name)) {
+        if self
+            .names
+            .iter()
+            .any(|listed| listed.strip_prefix('-') == Some(name))
+        {
             return false;
         }
         let only_without = self.names.iter().all(|listed| listed.starts_with('-'));
@@ -58,7 +69,10 @@ impl Wanted {
         });
         if !self.light() {
             let all = source.issue_fields(head.id, &call.view);
-            let fields: Map<String, Value> = all.into_iter().filter(|(name, _)| self.takes(name)).collect();
+            let fields: Map<String, Value> = all
+                .into_iter()
+                .filter(|(name, _)| self.takes(name))
+                .collect();
             shown["fields"] = Value::Object(fields);
         }
         if self.changelog {
@@ -72,7 +86,11 @@ impl Wanted {
 pub(super) fn expanded(call: &Call, source: &dyn Source, issue: u64) -> Value {
     let histories = source.histories(issue, &call.view);
     let total = histories.len();
-    let cap = if call.view.cloud() { call.shared.settings.limits.expanded_histories } else { total };
+    let cap = if call.view.cloud() {
+        call.shared.settings.limits.expanded_histories
+    } else {
+        total
+    };
     let shown: Vec<Value> = histories
         .iter()
         .rev()
@@ -87,12 +105,19 @@ pub(super) fn by_token(call: &Call) -> Reply {
     let jql = call.text("jql").unwrap_or_default();
     let wanted = Wanted::of(call, &["id"]);
     let limits = &call.shared.settings.limits;
-    let cap = if wanted.light() { limits.search_light } else { limits.search_full };
+    let cap = if wanted.light() {
+        limits.search_light
+    } else {
+        limits.search_full
+    };
     let found = found(call, &jql, true)?;
     let (heads, next) = token_page(call, &jql, found, cap)?;
-    let issues: Vec<Value> = call
-        .shared
-        .read(|source| heads.iter().map(|head| wanted.show(call, source, head)).collect());
+    let issues: Vec<Value> = call.shared.read(|source| {
+        heads
+            .iter()
+            .map(|head| wanted.show(call, source, head))
+            .collect()
+    });
     let mut page = json!({"issues": issues, "isLast": next.is_none()});
     if let Some(next) = next {
         page["nextPageToken"] = json!(next);
@@ -104,7 +129,9 @@ pub(super) fn by_token(call: &Call) -> Reply {
 }
 
 fn names(call: &Call) -> Value {
-    let fields = call.shared.read(|source| source.list(crate::render::Listing::Fields, &call.view));
+    let fields = call
+        .shared
+        .read(|source| source.list(crate::render::Listing::Fields, &call.view));
     fields
         .iter()
         .filter_map(|field| Some((field["id"].as_str()?.to_owned(), field["name"].clone())))
@@ -123,7 +150,9 @@ pub(super) fn found(call: &Call, jql: &str, bounded: bool) -> Result<(Query, Vec
         let now = source.now();
         (now, source.heads(now - delay))
     });
-    let heads = query.run(heads, call.shared.zone, now).map_err(Refusal::bad_request)?;
+    let heads = query
+        .run(heads, call.shared.zone, now)
+        .map_err(Refusal::bad_request)?;
     Ok((query, heads))
 }
 
@@ -134,21 +163,31 @@ pub(super) fn token_page(
     (query, heads): (Query, Vec<Head>),
     cap: usize,
 ) -> Result<(Vec<Head>, Option<String>), Refusal> {
-    let size = call.number("maxResults").unwrap_or(DEFAULT_PAGE).min(cap.max(1));
+    let size = call
+        .number("maxResults")
+        .unwrap_or(DEFAULT_PAGE)
+        .min(cap.max(1));
     let order = query.total_order();
-    let values = |head: &Head| -> Vec<SortValue> { order.iter().map(|(by, _)| by.value(head)).collect() };
+    let values =
+        |head: &Head| -> Vec<SortValue> { order.iter().map(|(by, _)| by.value(head)).collect() };
     let asked = hash(&format!("{}?{question}", call.path("id")));
     let now = call.shared.now();
     let mut rest = heads;
     if let Some(token) = call.text("nextPageToken") {
         let life = TimeDelta::from_std(call.shared.settings.limits.token_life).unwrap_or_default();
-        let token = Token::accept(&token, asked, now, life).ok_or_else(|| Refusal::bad_request(BAD_TOKEN))?;
+        let token = Token::accept(&token, asked, now, life)
+            .ok_or_else(|| Refusal::bad_request(BAD_TOKEN))?;
         rest.retain(|head| crate::jql::compare_values(&order, &values(head), &token.after).is_gt());
     }
     let more = rest.len() > size;
     rest.truncate(size);
     let next = rest.last().filter(|_| more).map(|last| {
-        Token { asked, issued: now, after: values(last) }.write()
+        Token {
+            asked,
+            issued: now,
+            after: values(last),
+        }
+        .write()
     });
     Ok((rest, next))
 }
@@ -173,7 +212,14 @@ pub(super) fn by_start(call: &Call) -> Reply {
     let (_, heads) = found(call, &jql, false)?;
     let total = heads.len();
     let issues: Vec<Value> = call.shared.read(|source| {
-        heads.iter().skip(start).take(size).map(|head| wanted.show(call, source, head)).collect()
+        heads
+            .iter()
+            .skip(start)
+            .take(size)
+            .map(|head| wanted.show(call, source, head))
+            .collect()
     });
-    Ok(json!({"expand": "schema,names", "startAt": start, "maxResults": size, "total": total, "issues": issues}))
+    Ok(
+        json!({"expand": "schema,names", "startAt": start, "maxResults": size, "total": total, "issues": issues}),
+    )
 }

@@ -14,8 +14,13 @@ pub(super) struct Token {
 
 impl Token {
     pub(super) fn write(&self) -> String {
-        let after: Vec<_> = self.after.iter().map(|value| serde_json::json!([value.0, value.1])).collect();
-        let text = serde_json::json!([self.asked, self.issued.timestamp_millis(), after]).to_string();
+        let after: Vec<_> = self
+            .after
+            .iter()
+            .map(|value| serde_json::json!([value.0, value.1]))
+            .collect();
+        let text =
+            serde_json::json!([self.asked, self.issued.timestamp_millis(), after]).to_string();
         let sum = hash(&text);
         let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
         format!("{sum:016x}{hex}")
@@ -36,7 +41,10 @@ impl Token {
         }
         let value: serde_json::Value = serde_json::from_str(&text).ok()?;
         let after = value.get(2)?.as_array()?.iter().map(|pair| {
-            Some(SortValue(pair.get(0)?.as_str()?.to_owned(), pair.get(1)?.as_i64()?))
+            Some(SortValue(
+                pair.get(0)?.as_str()?.to_owned(),
+                pair.get(1)?.as_i64()?,
+            ))
         });
         Some(Self {
             asked: value.get(0)?.as_u64()?,
@@ -46,14 +54,21 @@ impl Token {
     }
 
     /// Reads a token that must belong to the question and still be good.
-    pub(super) fn accept(token: &str, asked: u64, now: DateTime<Utc>, life: TimeDelta) -> Option<Self> {
+    pub(super) fn accept(
+        token: &str,
+        asked: u64,
+        now: DateTime<Utc>,
+        life: TimeDelta,
+    ) -> Option<Self> {
         Self::read(token).filter(|token| token.asked == asked && now - token.issued <= life)
     }
 }
 
 /// FNV-1a.
 pub(super) fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |sum, byte| {
+        (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 #[cfg(test)]
@@ -63,7 +78,11 @@ mod tests {
     #[test]
     fn survives_the_round_trip_and_nothing_else() {
         let issued = DateTime::from_timestamp_millis(1_700_000_000_123).unwrap();
-        let token = Token { asked: hash("a"), issued, after: vec![SortValue("EE".to_owned(), -4)] };
+        let token = Token {
+            asked: hash("a"),
+            issued,
+            after: vec![SortValue("EE".to_owned(), -4)],
+        };
         let text = token.write();
         assert_eq!(Token::read(&text), Some(token));
         let life = TimeDelta::days(7);

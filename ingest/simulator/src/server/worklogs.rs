@@ -8,7 +8,9 @@ use crate::server::issues::head;
 
 pub(super) fn of_issue(call: &Call) -> Reply {
     let head = head(call)?;
-    let after = call.text("startedAfter").and_then(|text| text.parse::<i64>().ok());
+    let after = call
+        .text("startedAfter")
+        .and_then(|text| text.parse::<i64>().ok());
     let (start, size) = call.page(5000, 5000);
     let mut entries = call.shared.read(|source| source.worklogs(&call.view));
     entries.retain(|entry| {
@@ -16,22 +18,41 @@ pub(super) fn of_issue(call: &Call) -> Reply {
         entry.issue == head.id && after.is_none_or(|after| started > after)
     });
     let total = entries.len();
-    let shown: Vec<Value> = entries.into_iter().skip(start).take(size).map(|entry| entry.body).collect();
+    let shown: Vec<Value> = entries
+        .into_iter()
+        .skip(start)
+        .take(size)
+        .map(|entry| entry.body)
+        .collect();
     Ok(json!({"startAt": start, "maxResults": size, "total": total, "worklogs": shown}))
 }
 
 pub(super) fn updated(call: &Call) -> Reply {
     let entries = call.shared.read(|source| source.worklogs(&call.view));
-    changes(call, "updated", entries.into_iter().map(|entry| (entry.id, entry.updated)).collect())
+    changes(
+        call,
+        "updated",
+        entries
+            .into_iter()
+            .map(|entry| (entry.id, entry.updated))
+            .collect(),
+    )
 }
 
 pub(super) fn deleted(call: &Call) -> Reply {
-    changes(call, "deleted", call.shared.read(|source| source.deleted_worklogs()))
+    changes(
+        call,
+        "deleted",
+        call.shared.read(|source| source.deleted_worklogs()),
+    )
 }
 
 /// Rows since an instant, that instant included, the last minute left out.
 fn changes(call: &Call, which: &str, mut rows: Vec<(u64, DateTime<Utc>)>) -> Reply {
-    let since = call.text("since").and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);
+    let since = call
+        .text("since")
+        .and_then(|text| text.parse::<i64>().ok())
+        .unwrap_or(0);
     let horizon = (call.shared.now() - TimeDelta::minutes(1)).timestamp_millis();
     rows.retain(|(_, at)| (since..horizon).contains(&at.timestamp_millis()));
     rows.sort_by_key(|(id, at)| (*at, *id));
@@ -61,9 +82,13 @@ fn changes(call: &Call, which: &str, mut rows: Vec<(u64, DateTime<Utc>)>) -> Rep
 pub(super) fn by_id(call: &Call) -> Reply {
     let ids = call.list("ids");
     if ids.len() > 1000 {
-        return Err(Refusal::bad_request("The number of worklog ids must not exceed 1000."));
+        return Err(Refusal::bad_request(
+            "The number of worklog ids must not exceed 1000.",
+        ));
     }
     let entries = call.shared.read(|source| source.worklogs(&call.view));
-    let found = entries.into_iter().filter(|entry| ids.contains(&entry.id.to_string()));
+    let found = entries
+        .into_iter()
+        .filter(|entry| ids.contains(&entry.id.to_string()));
     Ok(found.map(|entry| entry.body).collect())
 }

@@ -18,7 +18,10 @@ pub(super) fn system(field: &str, id: Option<&str>, from: Side, to: Side) -> His
 
 /// A changed custom field.
 pub(super) fn custom(field: &str, id: &str, from: Side, to: Side) -> HistoryItem {
-    HistoryItem { custom: true, ..system(field, Some(id), from, to) }
+    HistoryItem {
+        custom: true,
+        ..system(field, Some(id), from, to)
+    }
 }
 
 /// Id and text of one end of a change.
@@ -51,13 +54,20 @@ impl World {
         change: impl FnOnce(&mut Issue) -> Vec<HistoryItem>,
     ) -> bool {
         let author = self.author_of(id);
-        let Some(issue) = self.issues.get_mut(&id) else { return false };
+        let Some(issue) = self.issues.get_mut(&id) else {
+            return false;
+        };
         let before = issue.status;
         let items = change(issue);
         if items.is_empty() {
             return false;
         }
-        issue.histories.push(History { id: self.next.history, created: at, author, items });
+        issue.histories.push(History {
+            id: self.next.history,
+            created: at,
+            author,
+            items,
+        });
         issue.touch(at);
         issue.status_line.push(at, issue.status);
         issue.sprint_line.push(at, issue.sprints.clone());
@@ -87,15 +97,23 @@ impl World {
     }
 
     pub(super) fn status_side(&self, status: u64) -> Side {
-        let name = self.site.status(status).map_or_else(String::new, |status| status.name.clone());
+        let name = self
+            .site
+            .status(status)
+            .map_or_else(String::new, |status| status.name.clone());
         Side::of(status, name)
     }
 
     /// Sprint ids and the names the sprints have now; both empty strings without sprints.
     pub(super) fn sprints_side(&self, ids: &[u64]) -> Side {
-        let names = ids.iter().filter_map(|id| Some(self.sprints.get(id)?.name.clone()));
+        let names = ids
+            .iter()
+            .filter_map(|id| Some(self.sprints.get(id)?.name.clone()));
         Side::of(
-            ids.iter().map(u64::to_string).collect::<Vec<_>>().join(", "),
+            ids.iter()
+                .map(u64::to_string)
+                .collect::<Vec<_>>()
+                .join(", "),
             names.collect::<Vec<_>>().join(", "),
         )
     }

@@ -11,36 +11,101 @@ use crate::world::model::{Instant, IssueKind};
 #[derive(Clone, Debug)]
 pub enum Edit {
     CreateIssue(NewIssue),
-    SetStatus { issue: u64, status: u64 },
-    SetPoints { issue: u64, points: Option<f64> },
+    SetStatus {
+        issue: u64,
+        status: u64,
+    },
+    SetPoints {
+        issue: u64,
+        points: Option<f64>,
+    },
     /// The field keeps its closed sprints; `None` puts the issue into the backlog.
-    SetSprint { issue: u64, sprint: Option<u64> },
+    SetSprint {
+        issue: u64,
+        sprint: Option<u64>,
+    },
     /// Index of a user of [`crate::Site::users`].
-    Assign { issue: u64, assignee: Option<usize> },
-    SetSummary { issue: u64, summary: String },
-    SetLabels { issue: u64, labels: Vec<String> },
-    SetFlagged { issue: u64, flagged: bool },
+    Assign {
+        issue: u64,
+        assignee: Option<usize>,
+    },
+    SetSummary {
+        issue: u64,
+        summary: String,
+    },
+    SetLabels {
+        issue: u64,
+        labels: Vec<String>,
+    },
+    SetFlagged {
+        issue: u64,
+        flagged: bool,
+    },
     /// Version ids of the issue's project; each one that leaves or enters is an item of the history.
-    SetFixVersions { issue: u64, versions: Vec<u64> },
+    SetFixVersions {
+        issue: u64,
+        versions: Vec<u64>,
+    },
     /// The epic (for a sub-task the parent is fixed).
-    SetEpic { issue: u64, epic: Option<u64> },
-    Rank { issue: u64, higher: bool },
-    Comment { issue: u64, text: String },
-    LogWork { issue: u64, seconds: i64 },
-    DeleteWorklog { issue: u64, worklog: u64 },
+    SetEpic {
+        issue: u64,
+        epic: Option<u64>,
+    },
+    Rank {
+        issue: u64,
+        higher: bool,
+    },
+    Comment {
+        issue: u64,
+        text: String,
+    },
+    LogWork {
+        issue: u64,
+        seconds: i64,
+    },
+    DeleteWorklog {
+        issue: u64,
+        worklog: u64,
+    },
     /// `outward` blocks `inward`.
-    Block { outward: u64, inward: u64 },
+    Block {
+        outward: u64,
+        inward: u64,
+    },
     /// To another project: new key, same id; sub-tasks move along.
-    Move { issue: u64, project: u64 },
+    Move {
+        issue: u64,
+        project: u64,
+    },
     /// With its sub-tasks, without a trace.
-    Delete { issue: u64 },
-    ArchiveProject { project: u64 },
-    CreateSprint { board: u64, name: String, start: Option<Instant>, end: Option<Instant> },
-    RenameSprint { sprint: u64, name: String },
-    StartSprint { sprint: u64 },
+    Delete {
+        issue: u64,
+    },
+    ArchiveProject {
+        project: u64,
+    },
+    CreateSprint {
+        board: u64,
+        name: String,
+        start: Option<Instant>,
+        end: Option<Instant>,
+    },
+    RenameSprint {
+        sprint: u64,
+        name: String,
+    },
+    StartSprint {
+        sprint: u64,
+    },
     /// Unfinished issues go to `next`, or stay with the closed sprint in the backlog.
-    CompleteSprint { sprint: u64, next: Option<u64> },
-    RenameStatus { status: u64, name: String },
+    CompleteSprint {
+        sprint: u64,
+        next: Option<u64>,
+    },
+    RenameStatus {
+        status: u64,
+        name: String,
+    },
 }
 
 /// An issue to be created; the values it is created with leave no history.
@@ -128,7 +193,9 @@ impl World {
         let at = at.trunc_subsecs(3).max(self.last);
         let before = self.last;
         self.last = at;
-        let id = self.dispatch(edit, at).inspect_err(|_| self.last = before)?;
+        let id = self
+            .dispatch(edit, at)
+            .inspect_err(|_| self.last = before)?;
         if self.clock.now() < self.last {
             self.clock.set(self.last);
         }
@@ -155,9 +222,12 @@ impl World {
             Edit::Move { issue, project } => self.move_issue(issue, project, at),
             Edit::Delete { issue } => self.delete(issue),
             Edit::ArchiveProject { project } => self.archive(project, at),
-            Edit::CreateSprint { board, name, start, end } => {
-                self.create_sprint(board, name, (start, end), at)
-            }
+            Edit::CreateSprint {
+                board,
+                name,
+                start,
+                end,
+            } => self.create_sprint(board, name, (start, end), at),
             Edit::RenameSprint { sprint, name } => self.rename_sprint(sprint, name),
             Edit::StartSprint { sprint } => self.start_sprint(sprint, at),
             Edit::CompleteSprint { sprint, next } => self.complete_sprint(sprint, next, at),

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use crate::world::World;
 use crate::world::change::{Side, custom, system};
 use crate::world::edit::{EditError, EditResult, NewIssue};
-use crate::world::model::{Category, Comment, HistoryItem, Instant, Issue, IssueKind, Link, Timeline, Worklog};
+use crate::world::model::{
+    Category, Comment, HistoryItem, Instant, Issue, IssueKind, Link, Timeline, Worklog,
+};
 use crate::world::site::{CANCELLED, FIRST_RESOLUTION, RESOLUTIONS, TO_DO};
 
 impl World {
@@ -18,8 +20,14 @@ impl World {
         if let Some(sprint) = new.sprint {
             self.known_sprint(sprint)?;
         }
-        let project = self.projects.iter_mut().find(|project| project.id == new.project);
-        let project = project.ok_or(EditError::Unknown { what: "project", id: new.project })?;
+        let project = self
+            .projects
+            .iter_mut()
+            .find(|project| project.id == new.project);
+        let project = project.ok_or(EditError::Unknown {
+            what: "project",
+            id: new.project,
+        })?;
         let key = format!("{}-{}", project.key, project.next_number);
         project.next_number += 1;
         let status = project.workflow.first().copied().unwrap_or(TO_DO);
@@ -78,7 +86,10 @@ impl World {
 
     pub(super) fn set_status(&mut self, id: u64, status: u64, at: Instant) -> EditResult {
         let from = self.known_issue(id)?.status;
-        self.site.status(status).ok_or(EditError::Unknown { what: "status", id: status })?;
+        self.site.status(status).ok_or(EditError::Unknown {
+            what: "status",
+            id: status,
+        })?;
         let items = self.status_items(id, from, status);
         let done = self.site.category(status) == Category::Done;
         let resolution = if status == CANCELLED { 1 } else { 0 };
@@ -106,29 +117,65 @@ impl World {
         match had {
             None if done => {
                 let chosen = if to == CANCELLED { 1 } else { 0 };
-                items.push(system("resolution", Some("resolution"), Side::none(), side(chosen)));
+                items.push(system(
+                    "resolution",
+                    Some("resolution"),
+                    Side::none(),
+                    side(chosen),
+                ));
             }
             Some(had) if !done => {
-                items.push(system("resolution", Some("resolution"), side(had), Side::none()));
+                items.push(system(
+                    "resolution",
+                    Some("resolution"),
+                    side(had),
+                    Side::none(),
+                ));
             }
             _ => {}
         }
-        items.push(system("status", Some("status"), self.status_side(from), self.status_side(to)));
+        items.push(system(
+            "status",
+            Some("status"),
+            self.status_side(from),
+            self.status_side(to),
+        ));
         items
     }
 
     pub(super) fn set_points(&mut self, id: u64, points: Option<f64>, at: Instant) -> EditResult {
         let issue = self.known_issue(id)?;
         let (from, project) = (issue.points, issue.project);
-        let field = self.project(project).map_or("", |project| project.estimate_field.as_str()).to_owned();
-        let name =
-            if field == self.site.fields.estimate { "Story point estimate" } else { "Story Points" };
+        let field = self
+            .project(project)
+            .map_or("", |project| project.estimate_field.as_str())
+            .to_owned();
+        let name = if field == self.site.fields.estimate {
+            "Story point estimate"
+        } else {
+            "Story Points"
+        };
         let long = self.next.history.is_multiple_of(4);
-        let text = |points: f64| if long { format!("{points:.1}") } else { points.to_string() };
-        let item = custom(name, &field, Side::text(from.map(text)), Side::text(points.map(text)));
+        let text = |points: f64| {
+            if long {
+                format!("{points:.1}")
+            } else {
+                points.to_string()
+            }
+        };
+        let item = custom(
+            name,
+            &field,
+            Side::text(from.map(text)),
+            Side::text(points.map(text)),
+        );
         self.mutate(id, at, |issue| {
             issue.points = points;
-            if from == points { Vec::new() } else { vec![item] }
+            if from == points {
+                Vec::new()
+            } else {
+                vec![item]
+            }
         });
         Ok(id)
     }
@@ -136,13 +183,24 @@ impl World {
     pub(super) fn assign(&mut self, id: u64, assignee: Option<usize>, at: Instant) -> EditResult {
         let from = self.known_issue(id)?.assignee;
         if let Some(user) = assignee.filter(|user| *user >= self.site.users.len()) {
-            return Err(EditError::Unknown { what: "user", id: user as u64 });
+            return Err(EditError::Unknown {
+                what: "user",
+                id: user as u64,
+            });
         }
-        let item =
-            system("assignee", Some("assignee"), self.user_side(from), self.user_side(assignee));
+        let item = system(
+            "assignee",
+            Some("assignee"),
+            self.user_side(from),
+            self.user_side(assignee),
+        );
         self.mutate(id, at, |issue| {
             issue.assignee = assignee;
-            if from == assignee { Vec::new() } else { vec![item] }
+            if from == assignee {
+                Vec::new()
+            } else {
+                vec![item]
+            }
         });
         Ok(id)
     }
@@ -154,7 +212,12 @@ impl World {
                 return Vec::new();
             }
             issue.summary.clone_from(&summary);
-            vec![system("summary", Some("summary"), Side::text(Some(from)), Side::text(Some(summary)))]
+            vec![system(
+                "summary",
+                Some("summary"),
+                Side::text(Some(from)),
+                Side::text(Some(summary)),
+            )]
         });
         Ok(id)
     }
@@ -167,7 +230,12 @@ impl World {
             }
             issue.labels.clone_from(&labels);
             let (from, to) = (from.join(" "), labels.join(" "));
-            vec![system("labels", Some("labels"), Side::text(Some(from)), Side::text(Some(to)))]
+            vec![system(
+                "labels",
+                Some("labels"),
+                Side::text(Some(from)),
+                Side::text(Some(to)),
+            )]
         });
         Ok(id)
     }
@@ -175,10 +243,20 @@ impl World {
     pub(super) fn set_flagged(&mut self, id: u64, flagged: bool, at: Instant) -> EditResult {
         let from = self.known_issue(id)?.flagged;
         let field = self.site.fields.flagged.clone();
-        let side = |on| if on { Side::of("[10019]", "Impediment") } else { Side::of("", "") };
+        let side = |on| {
+            if on {
+                Side::of("[10019]", "Impediment")
+            } else {
+                Side::of("", "")
+            }
+        };
         self.mutate(id, at, |issue| {
             issue.flagged = flagged;
-            if from == flagged { Vec::new() } else { vec![custom("Flagged", &field, side(from), side(flagged))] }
+            if from == flagged {
+                Vec::new()
+            } else {
+                vec![custom("Flagged", &field, side(from), side(flagged))]
+            }
         });
         Ok(id)
     }
@@ -193,12 +271,21 @@ impl World {
             .map(|version| (version.id, version.name.clone()))
             .collect();
         if let Some(unknown) = to.iter().find(|version| !names.contains_key(version)) {
-            return Err(EditError::Unknown { what: "version", id: *unknown });
+            return Err(EditError::Unknown {
+                what: "version",
+                id: *unknown,
+            });
         }
         let side = |id: &u64| Side::maybe(names.get(id).map(|name| (id.to_string(), name.clone())));
         let item = |from, to| system("Fix Version", Some("fixVersions"), from, to);
-        let left = from.iter().filter(|id| !to.contains(id)).map(|id| item(side(id), Side::none()));
-        let entered = to.iter().filter(|id| !from.contains(id)).map(|id| item(Side::none(), side(id)));
+        let left = from
+            .iter()
+            .filter(|id| !to.contains(id))
+            .map(|id| item(side(id), Side::none()));
+        let entered = to
+            .iter()
+            .filter(|id| !from.contains(id))
+            .map(|id| item(Side::none(), side(id)));
         let items = left.chain(entered).collect();
         self.mutate(id, at, |issue| {
             issue.fix_versions = to;
@@ -210,7 +297,9 @@ impl World {
     pub(super) fn set_epic(&mut self, id: u64, epic: Option<u64>, at: Instant) -> EditResult {
         let issue = self.known_issue(id)?;
         if issue.is_subtask() || epic == Some(id) {
-            return Err(EditError::Refused("the parent of that issue cannot be changed"));
+            return Err(EditError::Refused(
+                "the parent of that issue cannot be changed",
+            ));
         }
         let from = issue.parent;
         if let Some(epic) = epic {
@@ -233,8 +322,17 @@ impl World {
         let field = self.site.fields.rank.clone();
         let step = self.random.between(65, 4_000);
         self.mutate(id, at, |issue| {
-            issue.rank = (if higher { issue.rank - step } else { issue.rank + step }).max(1);
-            let text = if higher { "Ranked higher" } else { "Ranked lower" };
+            issue.rank = (if higher {
+                issue.rank - step
+            } else {
+                issue.rank + step
+            })
+            .max(1);
+            let text = if higher {
+                "Ranked higher"
+            } else {
+                "Ranked lower"
+            };
             vec![custom("Rank", &field, Side::of("", ""), Side::of("", text))]
         });
         Ok(id)
@@ -245,7 +343,12 @@ impl World {
         let entry = self.next_entry();
         let author = self.known_issue(id)?.assignee.unwrap_or_default();
         if let Some(issue) = self.issues.get_mut(&id) {
-            issue.comments.push(Comment { id: entry, author, created: at, text });
+            issue.comments.push(Comment {
+                id: entry,
+                author,
+                created: at,
+                text,
+            });
             issue.touch(at);
         }
         Ok(entry)
@@ -258,8 +361,17 @@ impl World {
         let entry = self.next_entry();
         self.mutate(id, at, |issue| {
             issue.spent_seconds += seconds;
-            issue.worklogs.push(Worklog { id: entry, author, started: at, created: at, seconds });
-            let (after, had) = (issue.spent_seconds, Some(before).filter(|before| *before > 0));
+            issue.worklogs.push(Worklog {
+                id: entry,
+                author,
+                started: at,
+                created: at,
+                seconds,
+            });
+            let (after, had) = (
+                issue.spent_seconds,
+                Some(before).filter(|before| *before > 0),
+            );
             vec![
                 system(
                     "timespent",
@@ -276,7 +388,12 @@ impl World {
     pub(super) fn delete_worklog(&mut self, id: u64, worklog: u64, at: Instant) -> EditResult {
         let issue = self.known_issue(id)?;
         let found = issue.worklogs.iter().find(|entry| entry.id == worklog);
-        let seconds = found.ok_or(EditError::Unknown { what: "worklog", id: worklog })?.seconds;
+        let seconds = found
+            .ok_or(EditError::Unknown {
+                what: "worklog",
+                id: worklog,
+            })?
+            .seconds;
         let before = issue.spent_seconds;
         self.deleted_worklogs.push((worklog, at));
         self.mutate(id, at, |issue| {
@@ -284,7 +401,12 @@ impl World {
             issue.spent_seconds -= seconds;
             let after = issue.spent_seconds;
             vec![
-                system("timespent", Some("timespent"), Side::of(before, before), Side::of(after, after)),
+                system(
+                    "timespent",
+                    Some("timespent"),
+                    Side::of(before, before),
+                    Side::of(after, after),
+                ),
                 system("WorklogId", None, Side::of(worklog, worklog), Side::none()),
             ]
         });
@@ -299,7 +421,12 @@ impl World {
             return Err(EditError::Refused("an issue cannot block itself"));
         }
         let id = self.next_entry();
-        self.links.push(Link { id, kind: 0, outward, inward });
+        self.links.push(Link {
+            id,
+            kind: 0,
+            outward,
+            inward,
+        });
         self.mutate(outward, at, |_| {
             let text = format!("This issue blocks {blocked}");
             vec![system("Link", None, Side::none(), Side::of(blocked, text))]
@@ -313,6 +440,8 @@ impl World {
     }
 
     pub(super) fn known_issue(&self, id: u64) -> Result<&Issue, EditError> {
-        self.issues.get(&id).ok_or(EditError::Unknown { what: "issue", id })
+        self.issues
+            .get(&id)
+            .ok_or(EditError::Unknown { what: "issue", id })
     }
 }

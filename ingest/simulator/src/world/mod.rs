@@ -81,7 +81,13 @@ impl World {
             subtasks: HashMap::new(),
             deleted: Vec::new(),
             logs: BTreeMap::new(),
-            next: NextIds { issue: 10_100, history: 20_000, sprint: 1, entry: 10_000, rank: 1_000 },
+            next: NextIds {
+                issue: 10_100,
+                history: 20_000,
+                sprint: 1,
+                entry: 10_000,
+                rank: 1_000,
+            },
             last: begin,
         };
         crate::generate::configure(&mut world);
@@ -165,7 +171,9 @@ impl World {
     pub fn sprints_on(&self, board: &Board) -> Vec<&Sprint> {
         self.sprints
             .values()
-            .filter(|sprint| sprint.board == board.id || board.shows_sprints_of.contains(&sprint.board))
+            .filter(|sprint| {
+                sprint.board == board.id || board.shows_sprints_of.contains(&sprint.board)
+            })
             .collect()
     }
 
@@ -174,7 +182,9 @@ impl World {
     }
 
     pub(crate) fn active_sprints(&self) -> impl Iterator<Item = &Sprint> {
-        self.sprints.values().filter(|sprint| sprint.state == SprintState::Active)
+        self.sprints
+            .values()
+            .filter(|sprint| sprint.state == SprintState::Active)
     }
 
     /// The site's clock.

@@ -101,12 +101,16 @@ pub struct Board {
 impl Board {
     /// Whether the status is in the right-most column.
     pub fn is_done(&self, status: u64) -> bool {
-        self.columns.last().is_some_and(|column| column.statuses.contains(&status))
+        self.columns
+            .last()
+            .is_some_and(|column| column.statuses.contains(&status))
     }
 
     /// Whether any column maps the status.
     pub fn maps(&self, status: u64) -> bool {
-        self.columns.iter().any(|column| column.statuses.contains(&status))
+        self.columns
+            .iter()
+            .any(|column| column.statuses.contains(&status))
     }
 }
 
@@ -196,7 +200,11 @@ impl<T: PartialEq> Timeline<T> {
 
     /// The value at an instant, changes at that instant included.
     pub fn at(&self, at: Instant) -> Option<&T> {
-        self.0.iter().rev().find(|(since, _)| *since <= at).map(|(_, value)| value)
+        self.0
+            .iter()
+            .rev()
+            .find(|(since, _)| *since <= at)
+            .map(|(_, value)| value)
     }
 
     pub fn entries(&self) -> &[(Instant, T)] {
@@ -253,7 +261,11 @@ impl Issue {
 
     /// The number at the end of the key.
     pub fn number(&self) -> u64 {
-        self.key.rsplit('-').next().and_then(|number| number.parse().ok()).unwrap_or(0)
+        self.key
+            .rsplit('-')
+            .next()
+            .and_then(|number| number.parse().ok())
+            .unwrap_or(0)
     }
 
     pub(crate) fn touch(&mut self, at: Instant) {

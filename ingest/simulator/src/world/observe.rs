@@ -36,7 +36,14 @@ impl World {
             .map(|issue| (issue.id, self.shot(issue, sprint)))
             .collect();
         let inside = start.keys().copied().collect();
-        self.logs.insert(sprint, SprintLog { start, inside, ..SprintLog::default() });
+        self.logs.insert(
+            sprint,
+            SprintLog {
+                start,
+                inside,
+                ..SprintLog::default()
+            },
+        );
     }
 
     pub(super) fn observe_end(&mut self, sprint: u64) {
@@ -47,7 +54,11 @@ impl World {
     }
 
     pub(super) fn members_now(&self, sprint: u64) -> BTreeMap<u64, Shot> {
-        let inside = self.logs.get(&sprint).map(|log| log.inside.clone()).unwrap_or_default();
+        let inside = self
+            .logs
+            .get(&sprint)
+            .map(|log| log.inside.clone())
+            .unwrap_or_default();
         inside
             .iter()
             .filter_map(|id| self.issues.get(id))
@@ -78,15 +89,21 @@ impl World {
     }
 
     fn observe_in(&mut self, sprint: u64, id: u64, status_before: Option<u64>, at: Instant) {
-        let Some(issue) = self.issues.get(&id) else { return };
-        let Some(found) = self.sprints.get(&sprint) else { return };
+        let Some(issue) = self.issues.get(&id) else {
+            return;
+        };
+        let Some(found) = self.sprints.get(&sprint) else {
+            return;
+        };
         let member = self.sprints_of(issue).contains(&sprint);
         let shot = self.shot(issue, sprint);
         let board = self.board(found.board);
         let was_done = status_before.is_some_and(|s| board.is_some_and(|board| board.is_done(s)));
         // Changes at the very instant of the start belong to the start.
         let starting = found.activated.is_some_and(|activated| at <= activated);
-        let Some(log) = self.logs.get_mut(&sprint) else { return };
+        let Some(log) = self.logs.get_mut(&sprint) else {
+            return;
+        };
         if starting {
             if member {
                 log.start.insert(id, shot);
@@ -112,7 +129,10 @@ impl World {
     }
 
     fn shot(&self, issue: &Issue, sprint: u64) -> Shot {
-        let board = self.sprints.get(&sprint).and_then(|sprint| self.board(sprint.board));
+        let board = self
+            .sprints
+            .get(&sprint)
+            .and_then(|sprint| self.board(sprint.board));
         Shot {
             points: issue.points,
             done: board.is_some_and(|board| board.is_done(issue.status)),

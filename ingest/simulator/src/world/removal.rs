@@ -11,8 +11,13 @@ impl World {
         if issue.project == project || issue.is_subtask() {
             return Err(EditError::Refused("the issue cannot be moved there"));
         }
-        self.project(project).ok_or(EditError::Unknown { what: "project", id: project })?;
-        let family: Vec<u64> = std::iter::once(id).chain(self.subtasks_of(id).iter().copied()).collect();
+        self.project(project).ok_or(EditError::Unknown {
+            what: "project",
+            id: project,
+        })?;
+        let family: Vec<u64> = std::iter::once(id)
+            .chain(self.subtasks_of(id).iter().copied())
+            .collect();
         for issue in family {
             self.move_one(issue, project, at)?;
         }
@@ -22,17 +27,36 @@ impl World {
     fn move_one(&mut self, id: u64, project: u64, at: Instant) -> Result<(), EditError> {
         let issue = self.known_issue(id)?;
         let (from_key, from_status) = (issue.key.clone(), issue.status);
-        let unknown = |id| EditError::Unknown { what: "project", id };
-        let from = self.project(issue.project).ok_or(unknown(issue.project))?.clone();
-        let to = self.projects.iter_mut().find(|candidate| candidate.id == project);
+        let unknown = |id| EditError::Unknown {
+            what: "project",
+            id,
+        };
+        let from = self
+            .project(issue.project)
+            .ok_or(unknown(issue.project))?
+            .clone();
+        let to = self
+            .projects
+            .iter_mut()
+            .find(|candidate| candidate.id == project);
         let to = to.ok_or(unknown(project))?;
         let key = format!("{}-{}", to.key, to.next_number);
         to.next_number += 1;
         let to = to.clone();
         let status = self.counterpart(from_status, &to.workflow);
         let mut items = vec![
-            system("Key", None, Side::text(Some(from_key)), Side::text(Some(key.clone()))),
-            system("project", Some("project"), Side::of(from.id, &from.name), Side::of(to.id, &to.name)),
+            system(
+                "Key",
+                None,
+                Side::text(Some(from_key)),
+                Side::text(Some(key.clone())),
+            ),
+            system(
+                "project",
+                Some("project"),
+                Side::of(from.id, &from.name),
+                Side::of(to.id, &to.name),
+            ),
             system(
                 "Workflow",
                 None,
@@ -66,7 +90,9 @@ impl World {
             return status;
         }
         let category = self.site.category(status);
-        let same = workflow.iter().find(|candidate| self.site.category(**candidate) == category);
+        let same = workflow
+            .iter()
+            .find(|candidate| self.site.category(**candidate) == category);
         same.or(workflow.first()).copied().unwrap_or(status)
     }
 
@@ -80,27 +106,44 @@ impl World {
     }
 
     fn forget(&mut self, id: u64) {
-        let Some(issue) = self.issues.remove(&id) else { return };
-        if let Some(siblings) = issue.parent.and_then(|parent| self.subtasks.get_mut(&parent)) {
+        let Some(issue) = self.issues.remove(&id) else {
+            return;
+        };
+        if let Some(siblings) = issue
+            .parent
+            .and_then(|parent| self.subtasks.get_mut(&parent))
+        {
             siblings.retain(|sibling| *sibling != id);
         }
-        for child in self.issues.values_mut().filter(|child| child.parent == Some(id)) {
+        for child in self
+            .issues
+            .values_mut()
+            .filter(|child| child.parent == Some(id))
+        {
             child.parent = None;
         }
-        self.links.retain(|link| link.inward != id && link.outward != id);
+        self.links
+            .retain(|link| link.inward != id && link.outward != id);
         self.keys.retain(|_, issue| *issue != id);
         self.deleted.push(id);
     }
 
     pub(super) fn archive(&mut self, id: u64, at: Instant) -> EditResult {
         let project = self.projects.iter_mut().find(|project| project.id == id);
-        project.ok_or(EditError::Unknown { what: "project", id })?.archived_at = Some(at);
+        project
+            .ok_or(EditError::Unknown {
+                what: "project",
+                id,
+            })?
+            .archived_at = Some(at);
         Ok(id)
     }
 
     pub(super) fn rename_status(&mut self, id: u64, name: String) -> EditResult {
         let status = self.site.statuses.iter_mut().find(|status| status.id == id);
-        status.ok_or(EditError::Unknown { what: "status", id })?.name = name;
+        status
+            .ok_or(EditError::Unknown { what: "status", id })?
+            .name = name;
         Ok(id)
     }
 }

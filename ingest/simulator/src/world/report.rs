@@ -32,7 +32,12 @@ impl World {
         let log = self.log(sprint)?;
         let end = log.end.clone().unwrap_or_else(|| self.members_now(sprint));
         let mut report = SprintReport::default();
-        let seen: BTreeSet<u64> = log.start.keys().chain(log.entered.keys()).copied().collect();
+        let seen: BTreeSet<u64> = log
+            .start
+            .keys()
+            .chain(log.entered.keys())
+            .copied()
+            .collect();
         for id in seen {
             if self.issues.get(&id).is_none_or(|issue| issue.is_subtask()) {
                 continue;

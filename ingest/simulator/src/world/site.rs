@@ -67,7 +67,8 @@ impl Site {
     }
 
     pub(crate) fn category(&self, id: u64) -> Category {
-        self.status(id).map_or(Category::ToDo, |status| status.category)
+        self.status(id)
+            .map_or(Category::ToDo, |status| status.category)
     }
 
     pub(crate) fn user(&self, account_id: &str) -> Option<&User> {
@@ -90,7 +91,11 @@ fn statuses() -> Vec<Status> {
         (CANCELLED, "Cancelled", Category::Done),
     ]
     .into_iter()
-    .map(|(id, name, category)| Status { id, name: name.to_owned(), category })
+    .map(|(id, name, category)| Status {
+        id,
+        name: name.to_owned(),
+        category,
+    })
     .collect()
 }
 
@@ -120,12 +125,29 @@ fn fields(random: &mut Random) -> FieldIds {
 }
 
 const FIRST: [&str; 24] = [
-    "Ada", "Bruno", "Chiara", "Deniz", "Elif", "Farid", "Greta", "Henrik", "Ines", "Jonas", "Keiko", "Luca",
-    "Marta", "Nils", "Olga", "Paulo", "Quinn", "Rosa", "Selma", "Tomas", "Ulrike", "Victor", "Wanda", "Yusuf",
+    "Ada", "Bruno", "Chiara", "Deniz", "Elif", "Farid", "Greta", "Henrik", "Ines", "Jonas",
+    "Keiko", "Luca", "Marta", "Nils", "Olga", "Paulo", "Quinn", "Rosa", "Selma", "Tomas", "Ulrike",
+    "Victor", "Wanda", "Yusuf",
 ];
 const LAST: [&str; 18] = [
-    "Almeida", "Brandt", "Costa", "Dahl", "Engel", "Ferrari", "Gruber", "Hansen", "Ivanova", "Jansen", "Kaya",
-    "Lindqvist", "Moreau", "Novak", "Okafor", "Pereira", "Rossi", "Sato",
+    "Almeida",
+    "Brandt",
+    "Costa",
+    "Dahl",
+    "Engel",
+    "Ferrari",
+    "Gruber",
+    "Hansen",
+    "Ivanova",
+    "Jansen",
+    "Kaya",
+    "Lindqvist",
+    "Moreau",
+    "Novak",
+    "Okafor",
+    "Pereira",
+    "Rossi",
+    "Sato",
 ];
 
 fn users(random: &mut Random, people: usize) -> Vec<User> {
@@ -167,7 +189,10 @@ fn users(random: &mut Random, people: usize) -> Vec<User> {
 }
 
 fn account_id(random: &mut Random) -> String {
-    format!("5f{:022x}", u128::from(random.next()) << 16 | u128::from(random.next() & 0xffff))
+    format!(
+        "5f{:022x}",
+        u128::from(random.next()) << 16 | u128::from(random.next() & 0xffff)
+    )
 }
 
 #[cfg(test)]
@@ -185,9 +210,15 @@ mod tests {
                 &fields.estimate,
                 &fields.discipline_team,
             ];
-            assert!(ids.iter().all(|id| !id.ends_with("_10016") && !id.ends_with("_10020")));
+            assert!(
+                ids.iter()
+                    .all(|id| !id.ends_with("_10016") && !id.ends_with("_10020"))
+            );
         }
-        assert_ne!(fields(&mut Random::new(1)).sprint, fields(&mut Random::new(2)).sprint);
+        assert_ne!(
+            fields(&mut Random::new(1)).sprint,
+            fields(&mut Random::new(2)).sprint
+        );
     }
 
     #[test]
@@ -197,6 +228,10 @@ mod tests {
         ids.sort();
         ids.dedup();
         assert_eq!(ids.len(), users.len());
-        assert!(users.iter().all(|user| user.app || user.account_id.len() == 24));
+        assert!(
+            users
+                .iter()
+                .all(|user| user.app || user.account_id.len() == 24)
+        );
     }
 }

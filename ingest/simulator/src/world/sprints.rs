@@ -15,7 +15,10 @@ impl World {
         planned: (Option<Instant>, Option<Instant>),
         at: Instant,
     ) -> EditResult {
-        let found = self.board(board).ok_or(EditError::Unknown { what: "board", id: board })?;
+        let found = self.board(board).ok_or(EditError::Unknown {
+            what: "board",
+            id: board,
+        })?;
         if !found.scrum {
             return Err(EditError::Refused("the board does not support sprints"));
         }
@@ -56,23 +59,37 @@ impl World {
             sprint.state = SprintState::Active;
             sprint.activated = Some(at);
             // The start a team enters is seldom the instant of the button.
-            let planned = sprint.start.filter(|start| (*start - at).abs() < Duration::hours(12));
+            let planned = sprint
+                .start
+                .filter(|start| (*start - at).abs() < Duration::hours(12));
             let start = planned.unwrap_or(at);
             sprint.start = Some(start);
-            sprint.end = Some(sprint.end.filter(|end| *end > at).unwrap_or(start + Duration::days(days)));
+            sprint.end = Some(
+                sprint
+                    .end
+                    .filter(|end| *end > at)
+                    .unwrap_or(start + Duration::days(days)),
+            );
         }
         self.observe_start(id);
         Ok(id)
     }
 
-    pub(super) fn complete_sprint(&mut self, id: u64, next: Option<u64>, at: Instant) -> EditResult {
+    pub(super) fn complete_sprint(
+        &mut self,
+        id: u64,
+        next: Option<u64>,
+        at: Instant,
+    ) -> EditResult {
         if self.known_sprint(id)?.state != SprintState::Active {
             return Err(EditError::Refused("the sprint is not active"));
         }
         if let Some(next) = next
             && (next == id || self.known_sprint(next)?.state == SprintState::Closed)
         {
-            return Err(EditError::Refused("unfinished issues cannot go to that sprint"));
+            return Err(EditError::Refused(
+                "unfinished issues cannot go to that sprint",
+            ));
         }
         self.observe_end(id);
         if let Some(sprint) = self.sprints.get_mut(&id) {
@@ -86,12 +103,16 @@ impl World {
                 self.carry_over(issue, next, moved);
             }
         }
-        self.last = moved + Duration::milliseconds(1);
+        // Nobody else is that quick.
+        self.last = at + Duration::milliseconds(10);
         Ok(id)
     }
 
     fn unfinished_in(&self, sprint: u64) -> Vec<u64> {
-        let board = self.sprints.get(&sprint).and_then(|sprint| self.board(sprint.board));
+        let board = self
+            .sprints
+            .get(&sprint)
+            .and_then(|sprint| self.board(sprint.board));
         self.issues
             .values()
             .filter(|issue| !issue.is_subtask() && issue.sprints.contains(&sprint))
@@ -101,12 +122,19 @@ impl World {
     }
 
     fn carry_over(&mut self, issue: u64, next: u64, at: Instant) {
-        let Some(from) = self.issues.get(&issue).map(|issue| issue.sprints.clone()) else { return };
+        let Some(from) = self.issues.get(&issue).map(|issue| issue.sprints.clone()) else {
+            return;
+        };
         let to = self.with_sprint(&from, Some(next));
         self.write_sprints(issue, from, to, at);
     }
 
-    pub(super) fn set_sprint(&mut self, issue: u64, sprint: Option<u64>, at: Instant) -> EditResult {
+    pub(super) fn set_sprint(
+        &mut self,
+        issue: u64,
+        sprint: Option<u64>,
+        at: Instant,
+    ) -> EditResult {
         let found = self.known_issue(issue)?;
         if found.is_subtask() {
             return Err(EditError::Refused("a sub-task is in its parent's sprint"));
@@ -124,8 +152,16 @@ impl World {
 
     /// The field's next value: closed sprints stay, any other is replaced.
     fn with_sprint(&self, now: &[u64], sprint: Option<u64>) -> Vec<u64> {
-        let closed = |id: &u64| self.sprints.get(id).is_some_and(|s| s.state == SprintState::Closed);
-        now.iter().copied().filter(|id| closed(id) && Some(*id) != sprint).chain(sprint).collect()
+        let closed = |id: &u64| {
+            self.sprints
+                .get(id)
+                .is_some_and(|s| s.state == SprintState::Closed)
+        };
+        now.iter()
+            .copied()
+            .filter(|id| closed(id) && Some(*id) != sprint)
+            .chain(sprint)
+            .collect()
     }
 
     fn write_sprints(&mut self, issue: u64, from: Vec<u64>, to: Vec<u64>, at: Instant) {
@@ -145,6 +181,8 @@ impl World {
     }
 
     pub(super) fn known_sprint(&self, id: u64) -> Result<&Sprint, EditError> {
-        self.sprints.get(&id).ok_or(EditError::Unknown { what: "sprint", id })
+        self.sprints
+            .get(&id)
+            .ok_or(EditError::Unknown { what: "sprint", id })
     }
 }

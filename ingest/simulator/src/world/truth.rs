@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use crate::world::World;
 use crate::world::model::{Board, Instant, Issue};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     Completed,
     CompletedOutside,
@@ -92,9 +92,18 @@ impl World {
     }
 
     fn stay(&self, issue: &Issue, sprint: u64, started: Instant, ended: Instant) -> Option<Stay> {
-        let holder = if issue.is_subtask() { self.issues.get(&issue.parent?)? } else { issue };
+        let holder = if issue.is_subtask() {
+            self.issues.get(&issue.parent?)?
+        } else {
+            issue
+        };
         let mut inside = false;
-        let mut stay = Stay { in_at_start: false, in_at_end: false, moves: Vec::new(), since: None };
+        let mut stay = Stay {
+            in_at_start: false,
+            in_at_end: false,
+            moves: Vec::new(),
+            since: None,
+        };
         for (at, sprints) in holder.sprint_line.entries() {
             // A sub-task takes part from its own creation on.
             let at = (*at).max(issue.created);
@@ -105,7 +114,11 @@ impl World {
             if now != inside {
                 if at <= started {
                     stay.since = now.then_some(at);
-                } else if stay.moves.last().is_some_and(|last| last.0 == at && issue.is_subtask()) {
+                } else if stay
+                    .moves
+                    .last()
+                    .is_some_and(|last| last.0 == at && issue.is_subtask())
+                {
                     stay.moves.pop();
                 } else {
                     stay.moves.push((at, now));
@@ -119,11 +132,30 @@ impl World {
     }
 }
 
-fn truth_of(issue: &Issue, board: &Board, stay: &Stay, (started, ended): (Instant, Instant)) -> IssueTruth {
-    let done_at_start = issue.status_line.at(started).is_some_and(|status| board.is_done(*status));
-    let mapped = issue.status_line.at(started).is_some_and(|status| board.maps(*status));
-    let first_entry = stay.moves.iter().find(|(_, entered)| *entered).map(|(at, _)| *at);
-    let left_at = stay.moves.last().filter(|(_, entered)| !entered).map(|(at, _)| *at);
+fn truth_of(
+    issue: &Issue,
+    board: &Board,
+    stay: &Stay,
+    (started, ended): (Instant, Instant),
+) -> IssueTruth {
+    let done_at_start = issue
+        .status_line
+        .at(started)
+        .is_some_and(|status| board.is_done(*status));
+    let mapped = issue
+        .status_line
+        .at(started)
+        .is_some_and(|status| board.maps(*status));
+    let first_entry = stay
+        .moves
+        .iter()
+        .find(|(_, entered)| *entered)
+        .map(|(at, _)| *at);
+    let left_at = stay
+        .moves
+        .last()
+        .filter(|(_, entered)| !entered)
+        .map(|(at, _)| *at);
     let entries = stay.moves.iter().filter(|(_, entered)| *entered).count();
     let done_at = became_done(issue, board, ended);
     let outcome = match (stay.in_at_end, done_at) {
@@ -133,7 +165,11 @@ fn truth_of(issue: &Issue, board: &Board, stay: &Stay, (started, ended): (Instan
         (true, Some(_)) => Outcome::CompletedOutside,
     };
     let entered_at = stay.since.or(first_entry).unwrap_or(started);
-    let points_from = if stay.in_at_start { started } else { entered_at };
+    let points_from = if stay.in_at_start {
+        started
+    } else {
+        entered_at
+    };
     IssueTruth {
         key: issue.key.clone(),
         is_subtask: issue.is_subtask(),
@@ -141,7 +177,11 @@ fn truth_of(issue: &Issue, board: &Board, stay: &Stay, (started, ended): (Instan
         added_after_start: !stay.in_at_start,
         outcome,
         start_points: issue.points_line.at(points_from).copied().flatten(),
-        end_points: issue.points_line.at(left_at.unwrap_or(ended)).copied().flatten(),
+        end_points: issue
+            .points_line
+            .at(left_at.unwrap_or(ended))
+            .copied()
+            .flatten(),
         re_entered: entries > usize::from(!stay.in_at_start),
         entered_at,
         left_at,
@@ -156,7 +196,11 @@ fn became_done(issue: &Issue, board: &Board, ended: Instant) -> Option<Instant> 
         if *at > ended {
             break;
         }
-        since = if board.is_done(*status) { since.or(Some(*at)) } else { None };
+        since = if board.is_done(*status) {
+            since.or(Some(*at))
+        } else {
+            None
+        };
     }
     since
 }

@@ -12,11 +12,20 @@ pub struct Client {
 }
 
 pub fn settings() -> Settings {
-    Settings { world: WorldSettings { now: now(), ..WorldSettings::default() }, ..Settings::default() }
+    Settings {
+        world: WorldSettings {
+            now: now(),
+            ..WorldSettings::default()
+        },
+        ..Settings::default()
+    }
 }
 
 pub fn small() -> Settings {
-    Settings { world: WorldSettings::small(5, now()), ..Settings::default() }
+    Settings {
+        world: WorldSettings::small(5, now()),
+        ..Settings::default()
+    }
 }
 
 impl Client {
@@ -25,13 +34,24 @@ impl Client {
     }
 
     pub fn of(simulator: Simulator) -> Self {
-        Self { simulator, http: reqwest::Client::new() }
+        Self {
+            simulator,
+            http: reqwest::Client::new(),
+        }
     }
 
-    pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> reqwest::Result<reqwest::Response> {
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> reqwest::Result<reqwest::Response> {
         let account = &self.simulator.settings().account;
         let url = format!("{}{path}", self.simulator.url());
-        let mut request = self.http.request(method, url).basic_auth(&account.email, Some(&account.token));
+        let mut request = self
+            .http
+            .request(method, url)
+            .basic_auth(&account.email, Some(&account.token));
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -59,7 +79,13 @@ impl Client {
         let response = self.raw(path).await;
         let status = response.status().as_u16();
         let body: Value = response.json().await.unwrap();
-        (status, body["errorMessages"][0].as_str().unwrap_or_default().to_owned())
+        (
+            status,
+            body["errorMessages"][0]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
+        )
     }
 
     /// All issues of a query, page by page.
@@ -72,7 +98,7 @@ impl Client {
                 body["nextPageToken"] = token.into();
             }
             let mut found = self.post("/rest/api/3/search/jql", body).await;
-            issues.extend(found["issues"].as_array_mut().unwrap().drain(..));
+            issues.append(found["issues"].as_array_mut().unwrap());
             token = found["nextPageToken"].as_str().map(str::to_owned);
             assert_eq!(found["isLast"], token.is_none());
             if token.is_none() {

@@ -9,19 +9,32 @@ pub fn now() -> DateTime<Utc> {
 }
 
 pub fn world(seed: u64) -> World {
-    World::generate(&WorldSettings { seed, now: now(), ..WorldSettings::default() })
+    World::generate(&WorldSettings {
+        seed,
+        now: now(),
+        ..WorldSettings::default()
+    })
 }
 
 #[test]
 fn has_the_size_of_a_demonstration() {
     let started = std::time::Instant::now();
     let world = world(1);
-    assert!(started.elapsed().as_millis() < 1_500, "took {:?}", started.elapsed());
+    assert!(
+        started.elapsed().as_millis() < 1_500,
+        "took {:?}",
+        started.elapsed()
+    );
     let issues = world.issues().count();
     assert!((1_000..=1_500).contains(&issues), "{issues} issues");
     for board in world.boards().iter().filter(|board| board.scrum) {
         let sprints = world.sprints_on(board);
-        let count = |state| sprints.iter().filter(|sprint| sprint.state == state).count();
+        let count = |state| {
+            sprints
+                .iter()
+                .filter(|sprint| sprint.state == state)
+                .count()
+        };
         assert!(count(SprintState::Closed) >= 25, "{}", board.name);
         assert_eq!(count(SprintState::Active), 1, "{}", board.name);
         assert!(count(SprintState::Future) >= 1, "{}", board.name);
@@ -46,11 +59,27 @@ fn report_and_truth_agree_on_every_sprint() {
                     .issues
                     .iter()
                     .filter(|(_, issue)| issue.outcome == outcome && !issue.is_subtask)
-                    .map(|(id, issue)| (*id, issue.start_points, issue.end_points, issue.committed, issue.re_entered))
+                    .map(|(id, issue)| {
+                        (
+                            *id,
+                            issue.start_points,
+                            issue.end_points,
+                            issue.committed,
+                            issue.re_entered,
+                        )
+                    })
                     .collect();
                 let found: Vec<_> = list
                     .iter()
-                    .map(|issue| (issue.id, issue.start_points, issue.end_points, issue.committed, issue.re_entered))
+                    .map(|issue| {
+                        (
+                            issue.id,
+                            issue.start_points,
+                            issue.end_points,
+                            issue.committed,
+                            issue.re_entered,
+                        )
+                    })
                     .collect();
                 assert_eq!(found, expected, "seed {seed}, {} {outcome:?}", sprint.name);
             }

@@ -149,7 +149,7 @@ impl<'a> Api<'a> {
 
     pub(crate) async fn server_info(&self) -> Result<ServerInfo> {
         self.client
-            .get("rest/api/3/serverInfo", &[], Patience::Greeting)
+            .get("rest/api/2/serverInfo", &[], Patience::Greeting)
             .await
     }
 

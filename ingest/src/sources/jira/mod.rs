@@ -5,7 +5,9 @@
 
 mod api;
 mod context;
+mod discover;
 mod fields;
+mod greet;
 mod jql;
 mod replay;
 mod rows;
@@ -14,5 +16,6 @@ mod sprint_field;
 mod streams;
 mod time;
 
+pub(crate) use discover::discover;
 pub(crate) use replay::replay;
-pub(crate) use run::{discover, sync};
+pub(crate) use run::sync;

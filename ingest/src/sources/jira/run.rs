@@ -5,19 +5,18 @@ use futures::future::BoxFuture;
 use schemas::TableName;
 use warehouse::{Commit, Source, Step, Warehouse};
 
-use super::api::{Api, Myself, ServerInfo};
+use super::api::Api;
 use super::context::{self, Context};
-use super::fields::{self, boards_of, fields_of};
+use super::fields::fields_of;
+use super::greet::greet;
 use super::jql::Scope;
 use super::streams::issues::{Reader, mark, mark_name};
 use super::streams::{BOARDS, CHANGELOGS, FIELDS, ISSUES, PROJECTS, Selection, fetch, reference};
 use super::{replay, rows};
 use crate::http::{Client, Counters};
 use crate::land::{Landing, Received};
-use crate::report::DiscoveredBoard;
 use crate::{
-    Connection, Discovery, Error, Event, Limits, Note, Progress, Result, Silent, StreamReport,
-    SyncOptions, SyncReport,
+    Connection, Error, Event, Note, Progress, Result, StreamReport, SyncOptions, SyncReport,
 };
 
 /// A sync that is under way.
@@ -39,15 +38,6 @@ struct Begun {
     started_at: DateTime<Utc>,
     before: Counters,
     reports: usize,
-}
-
-/// The site and the account, as they introduce themselves.
-struct Greeting {
-    server: ServerInfo,
-    myself: Myself,
-    source_time: DateTime<Utc>,
-    time_zone: String,
-    notes: Vec<Note>,
 }
 
 /// Reads what is new of a site.
@@ -297,113 +287,6 @@ impl<'a> Sync<'a> {
     }
 }
 
-/// Says what a site is and how its fields are understood; writes nothing.
-pub(crate) async fn discover(connection: &Connection, limits: Limits) -> Result<Discovery> {
-    let api = Api::new(Client::new(connection, limits, &Silent)?);
-    let greeting = greet(&api, connection).await?;
-    let mut notes = greeting.notes;
-    let mut mapped = Vec::new();
-    for stream in [PROJECTS, BOARDS, FIELDS] {
-        let listing = Box::pin(fetch::fetch(&api, stream, &[])).await?;
-        notes.extend(listing.notes);
-        let records = listing.records.unwrap_or_default();
-        mapped.push(reference::rows(stream, &connection.name, &records));
-    }
-    let [projects, boards, fields] = mapped.as_slice() else {
-        return Err(no_answer(connection));
-    };
-    let text = |row: &schemas::Row, column: &str| {
-        row.get(column)
-            .and_then(|value| value.as_str())
-            .unwrap_or_default()
-            .to_string()
-    };
-    let known = fields_of(fields);
-    let roles = fields::resolve(&known, &boards_of(boards), &connection.fields);
-    let with_role = known.iter().filter_map(|field| {
-        Some((
-            field.id.clone(),
-            field.name.clone(),
-            roles.role(&field.id)?.to_string(),
-        ))
-    });
-    Ok(Discovery {
-        site_url: greeting.server.base_url,
-        version: greeting.server.version,
-        source_time: greeting.source_time,
-        account: greeting.myself.display_name,
-        time_zone: greeting.time_zone,
-        projects: projects
-            .iter()
-            .map(|row| text(row, "project_key"))
-            .collect(),
-        boards: boards
-            .iter()
-            .filter_map(|row| {
-                Some(DiscoveredBoard {
-                    board_id: row.get("board_id")?.as_i64()?,
-                    name: text(row, "name"),
-                    kind: text(row, "type"),
-                    estimation_field_id: row
-                        .get("estimation_field_id")
-                        .and_then(|value| value.as_str().map(str::to_string)),
-                })
-            })
-            .collect(),
-        fields: with_role.collect(),
-        notes,
-    })
-}
-
-/// Asks the site and the account who they are. Wrong addresses and credentials end here.
-async fn greet(api: &Api<'_>, connection: &Connection) -> Result<Greeting> {
-    let server = api.server_info().await?;
-    let myself = api.myself().await?;
-    if server.deployment_type.eq_ignore_ascii_case("server") {
-        return Err(connection.refuse(format!(
-            "the site runs Jira Data Center {}, which this version does not read; it reads Jira Cloud",
-            server.version
-        )));
-    }
-    let mut notes = Vec::new();
-    let wanted = match connection.time_zone.trim() {
-        "" => myself.time_zone.as_str(),
-        configured => configured,
-    };
-    let time_zone = match wanted.parse::<chrono_tz::Tz>() {
-        Ok(zone) => zone.name().to_string(),
-        Err(_) if !connection.time_zone.trim().is_empty() => {
-            return Err(connection.refuse(format!(
-                "time_zone '{wanted}' is not an IANA time zone; write it like Europe/Berlin"
-            )));
-        }
-        Err(_) => {
-            let text =
-                format!("the account's time zone '{wanted}' is not known; days are counted in UTC");
-            notes.push(Note {
-                stream: ISSUES,
-                text,
-            });
-            "UTC".to_string()
-        }
-    };
-    let source_time = server.time().unwrap_or_else(|| {
-        let text = "the site does not tell its clock; this machine's is taken".to_string();
-        notes.push(Note {
-            stream: ISSUES,
-            text,
-        });
-        Utc::now()
-    });
-    Ok(Greeting {
-        server,
-        myself,
-        source_time,
-        time_zone,
-        notes,
-    })
-}
-
 /// Fields that the settings name and the site doesn't have.
 async fn unknown_overrides(warehouse: &Warehouse, connection: &Connection) -> Result<Vec<Note>> {
     let overrides = &connection.fields;
@@ -466,8 +349,4 @@ fn step(
         finished_at: Utc::now(),
         error: outcome.as_ref().err().map(Error::to_string),
     }
-}
-
-fn no_answer(connection: &Connection) -> Error {
-    connection.refuse("the site answered nothing")
 }

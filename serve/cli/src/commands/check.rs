@@ -18,11 +18,19 @@ struct Finding {
 
 impl Finding {
     fn good(what: impl Into<String>, says: impl Into<String>) -> Self {
-        Self { what: what.into(), ok: true, says: says.into() }
+        Self {
+            what: what.into(),
+            ok: true,
+            says: says.into(),
+        }
     }
 
     fn bad(what: impl Into<String>, says: impl Into<String>) -> Self {
-        Self { what: what.into(), ok: false, says: says.into() }
+        Self {
+            what: what.into(),
+            ok: false,
+            says: says.into(),
+        }
     }
 }
 
@@ -101,7 +109,11 @@ fn show(findings: &[Finding], json: bool) -> anyhow::Result<()> {
     }
     for finding in findings {
         let mark = if finding.ok { "ok  " } else { "FAIL" };
-        println!("{mark}  {:<22} {}", finding.what, crate::output::clean(&finding.says));
+        println!(
+            "{mark}  {:<22} {}",
+            finding.what,
+            crate::output::clean(&finding.says)
+        );
     }
     Ok(())
 }

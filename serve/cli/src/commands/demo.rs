@@ -58,7 +58,9 @@ pub(crate) async fn run(arguments: Arguments, invocation: Invocation) -> anyhow:
     };
     make_key(Path::new(KEY_FILE))?;
     let site = site(Path::new(SITE_FILE), arguments.seed)?;
-    let jira = Simulator::start(simulator_settings(&site)).await.context("the simulated Jira")?;
+    let jira = Simulator::start(simulator_settings(&site))
+        .await
+        .context("the simulated Jira")?;
     if !quiet {
         println!("simulated Jira      {}", jira.url());
     }
@@ -72,7 +74,10 @@ pub(crate) async fn run(arguments: Arguments, invocation: Invocation) -> anyhow:
     if let Some(server) = server {
         if !quiet {
             println!("reports over HTTP   http://{}", server.address());
-            println!("sprints             http://{}/api/v1/sprints/", server.address());
+            println!(
+                "sprints             http://{}/api/v1/sprints/",
+                server.address()
+            );
             println!("SQL                 sprint-reports sql 'select * from sprint_metrics'");
             println!("stop with ctrl-c");
         }
@@ -89,9 +94,19 @@ async fn show(
     json: bool,
 ) -> anyhow::Result<()> {
     let sql = include_str!("../../../../sql/queries/sprint_finished_last.sql");
-    let rows = warehouse.query().run(sql, &QueryOptions::default()).await?.into_rows().await?;
-    let sprint = rows.first().context("the simulated history has no finished sprint")?;
-    let id = sprint.get("sprint_id").and_then(serde_json::Value::as_i64).unwrap_or_default();
+    let rows = warehouse
+        .query()
+        .run(sql, &QueryOptions::default())
+        .await?
+        .into_rows()
+        .await?;
+    let sprint = rows
+        .first()
+        .context("the simulated history has no finished sprint")?;
+    let id = sprint
+        .get("sprint_id")
+        .and_then(serde_json::Value::as_i64)
+        .unwrap_or_default();
     let name = sprint.get("connection").and_then(serde_json::Value::as_str);
     let sprint = serve::sprint_report(warehouse, id, name, None).await?;
     if json {
@@ -107,7 +122,10 @@ fn simulator_settings(site: &Site) -> simulator::Settings {
         now: site.now,
         ..simulator::WorldSettings::default()
     };
-    simulator::Settings { world, ..simulator::Settings::default() }
+    simulator::Settings {
+        world,
+        ..simulator::Settings::default()
+    }
 }
 
 fn connection(jira: &Simulator, site: &Site) -> Connection {
@@ -129,19 +147,31 @@ fn connection(jira: &Simulator, site: &Site) -> Connection {
 /// The site of an earlier demo in this folder, or a new one.
 fn site(path: &Path, seed: u64) -> anyhow::Result<Site> {
     if let Ok(text) = fs::read_to_string(path) {
-        return serde_json::from_str(&text)
-            .with_context(|| format!("{} can't be read; delete the folder data to start anew", path.display()));
+        return serde_json::from_str(&text).with_context(|| {
+            format!(
+                "{} can't be read; delete the folder data to start anew",
+                path.display()
+            )
+        });
     }
-    let site = Site { seed, now: Utc::now().trunc_subsecs(3) };
+    let site = Site {
+        seed,
+        now: Utc::now().trunc_subsecs(3),
+    };
     fs::create_dir_all("data").context("creating the folder data")?;
-    fs::write(path, serde_json::to_vec(&site)?).with_context(|| format!("writing {}", path.display()))?;
+    fs::write(path, serde_json::to_vec(&site)?)
+        .with_context(|| format!("writing {}", path.display()))?;
     Ok(site)
 }
 
 /// Creates the key file, readable by its owner only; an existing one stays.
 fn make_key(path: &Path) -> anyhow::Result<()> {
     fs::create_dir_all("data").context("creating the folder data")?;
-    let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
     let mut file = match file {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
@@ -166,7 +196,10 @@ mod tests {
         make_key(&path).unwrap();
         let key = fs::read_to_string(&path).unwrap();
         assert_eq!(key.trim().len(), 64);
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         make_key(&path).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), key);
     }

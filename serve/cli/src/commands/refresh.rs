@@ -19,7 +19,10 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments, invocation: Invocation) -> anyhow::Result<Outcome> {
     let (_, warehouse) = super::open(&invocation).await?;
     let project = Project::embedded()?;
-    let options = RefreshOptions { select: arguments.select, full: arguments.full };
+    let options = RefreshOptions {
+        select: arguments.select,
+        full: arguments.full,
+    };
     let progress = Terminal::new(invocation.json);
     let report = transform::refresh(&warehouse, &project, &options, &progress).await?;
     if invocation.json {

@@ -22,7 +22,8 @@ pub(crate) async fn run(command: Command, invocation: Invocation) -> anyhow::Res
     match command {
         Command::List => {
             let releases = warehouse.releases().list().await?;
-            let summaries: Vec<ReleaseSummary> = releases.iter().map(ReleaseSummary::from).collect();
+            let summaries: Vec<ReleaseSummary> =
+                releases.iter().map(ReleaseSummary::from).collect();
             if invocation.json {
                 super::print_json(&summaries)?;
             } else {
@@ -32,7 +33,11 @@ pub(crate) async fn run(command: Command, invocation: Invocation) -> anyhow::Res
         Command::Show { release } => {
             let release = match release {
                 Some(name) => warehouse.releases().find(&name).await?,
-                None => warehouse.releases().latest().await?.ok_or(warehouse::Error::NoRelease)?,
+                None => warehouse
+                    .releases()
+                    .latest()
+                    .await?
+                    .ok_or(warehouse::Error::NoRelease)?,
             };
             if invocation.json {
                 super::print_json(&release)?;
@@ -49,7 +54,10 @@ fn list(releases: &[ReleaseSummary]) {
         println!("no release yet; `sprint-reports refresh` publishes the first");
         return;
     }
-    println!("{:<10} {:<26} {:<26} {:>6} {:>6}", "release", "published", "data until", "tables", "tests");
+    println!(
+        "{:<10} {:<26} {:<26} {:>6} {:>6}",
+        "release", "published", "data until", "tables", "tests"
+    );
     for release in releases {
         println!(
             "{:<10} {:<26} {:<26} {:>6} {:>6}",

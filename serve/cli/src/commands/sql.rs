@@ -21,11 +21,18 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments, invocation: Invocation) -> anyhow::Result<Outcome> {
     let (_, warehouse) = super::open(&invocation).await?;
-    let options = QueryOptions { as_of: arguments.as_of, ..QueryOptions::default() };
+    let options = QueryOptions {
+        as_of: arguments.as_of,
+        ..QueryOptions::default()
+    };
     let stream = warehouse.query().run(&arguments.query, &options).await?;
     let schema = stream.schema();
     let batches: Vec<_> = stream.try_collect().await?;
-    let default = if invocation.json { Format::Json } else { Format::Table };
+    let default = if invocation.json {
+        Format::Json
+    } else {
+        Format::Table
+    };
     output::write(arguments.format.unwrap_or(default), &schema, &batches)?;
     Ok(Outcome::Done)
 }

@@ -90,7 +90,11 @@ fn outcome(reports: &[SyncReport]) -> Outcome {
             )
         })
         .collect();
-    if missing.is_empty() { Outcome::Done } else { Outcome::Partly(missing.join("; ")) }
+    if missing.is_empty() {
+        Outcome::Done
+    } else {
+        Outcome::Partly(missing.join("; "))
+    }
 }
 
 fn chosen(settings: &Settings, name: Option<&str>) -> anyhow::Result<Vec<Connection>> {

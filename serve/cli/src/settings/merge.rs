@@ -15,12 +15,18 @@ pub(super) fn file(table: &mut Table, given: Table, place: &str) -> Result<(), S
             table.insert(section, value);
             continue;
         }
-        let known: Vec<String> = table.keys().cloned().chain(["connections".to_string()]).collect();
+        let known: Vec<String> = table
+            .keys()
+            .cloned()
+            .chain(["connections".to_string()])
+            .collect();
         let Some(Value::Table(target)) = table.get_mut(&section) else {
             return Err(unknown(&section, &known, place));
         };
         let Value::Table(given) = value else {
-            return Err(SettingsError(format!("{place}: '{section}' is a section, write [{section}]")));
+            return Err(SettingsError(format!(
+                "{place}: '{section}' is a section, write [{section}]"
+            )));
         };
         for (key, value) in given {
             set(target, &section, &key, value, place)?;
@@ -35,7 +41,9 @@ pub(super) fn environment(
     variables: impl Iterator<Item = (String, String)>,
 ) -> Result<(), SettingsError> {
     for (name, text) in variables {
-        let Some(path) = name.strip_prefix(PREFIX) else { continue };
+        let Some(path) = name.strip_prefix(PREFIX) else {
+            continue;
+        };
         let path = path.to_lowercase();
         let Some((section, key)) = path.split_once("__") else {
             return Err(SettingsError(format!("{name}: write {PREFIX}SECTION__KEY")));
@@ -55,7 +63,9 @@ pub(super) fn environment(
 }
 
 fn typed(text: &str) -> Option<Value> {
-    toml::from_str::<Table>(&format!("value = {text}")).ok()?.remove("value")
+    toml::from_str::<Table>(&format!("value = {text}"))
+        .ok()?
+        .remove("value")
 }
 
 fn set(
@@ -83,18 +93,25 @@ fn set(
 
 fn connections(value: &Value, place: &str) -> Result<(), SettingsError> {
     let Value::Array(list) = value else {
-        return Err(SettingsError(format!("{place}: write connections as [[connections]] tables")));
+        return Err(SettingsError(format!(
+            "{place}: write connections as [[connections]] tables"
+        )));
     };
     let mut names = Vec::new();
     for connection in list {
         let Value::Table(connection) = connection else {
-            return Err(SettingsError(format!("{place}: write connections as [[connections]] tables")));
+            return Err(SettingsError(format!(
+                "{place}: write connections as [[connections]] tables"
+            )));
         };
         only(connection, &CONNECTION_KEYS, place)?;
         if let Some(Value::Table(fields)) = connection.get("fields") {
             only(fields, &FIELD_KEYS, place)?;
         }
-        let name = connection.get("name").and_then(Value::as_str).unwrap_or_default();
+        let name = connection
+            .get("name")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if name.is_empty() || !name.chars().all(plain) {
             return Err(SettingsError(format!(
@@ -102,7 +119,9 @@ fn connections(value: &Value, place: &str) -> Result<(), SettingsError> {
             )));
         }
         if names.contains(&name) {
-            return Err(SettingsError(format!("{place}: two connections are named '{name}'")));
+            return Err(SettingsError(format!(
+                "{place}: two connections are named '{name}'"
+            )));
         }
         names.push(name);
     }
@@ -166,7 +185,10 @@ mod tests {
     #[test]
     fn unknown_keys_are_refused_with_a_suggestion() {
         let error = merged("[stor]\nurl = \"x\"").unwrap_err();
-        assert_eq!(error, "f.toml: unknown setting 'stor': did you mean 'store'?");
+        assert_eq!(
+            error,
+            "f.toml: unknown setting 'stor': did you mean 'store'?"
+        );
         let error = merged("[query]\nmax_row = 7").unwrap_err();
         assert!(error.contains("did you mean 'max_rows'?"), "{error}");
         let error = merged("[[connections]]\nname = \"a\"\ntokn = \"x\"").unwrap_err();
@@ -181,14 +203,23 @@ mod tests {
     fn the_environment_overrides_and_is_checked() {
         let set = |name: &str, value: &str| {
             let mut table = base();
-            let variables = [(name.to_string(), value.to_string()), ("PATH".into(), "/".into())];
-            environment(&mut table, variables.into_iter()).map(|()| table).map_err(|error| error.0)
+            let variables = [
+                (name.to_string(), value.to_string()),
+                ("PATH".into(), "/".into()),
+            ];
+            environment(&mut table, variables.into_iter())
+                .map(|()| table)
+                .map_err(|error| error.0)
         };
         let table = set("SPRINT_REPORTS__QUERY__MAX_ROWS", "9").unwrap();
         assert_eq!(table["query"]["max_rows"].as_integer(), Some(9));
         let table = set("SPRINT_REPORTS__STORE__URL", "file:/tmp/x").unwrap();
         assert_eq!(table["store"]["url"].as_str(), Some("file:/tmp/x"));
-        assert!(set("SPRINT_REPORTS__STORE__ULR", "x").unwrap_err().contains("did you mean 'url'"));
+        assert!(
+            set("SPRINT_REPORTS__STORE__ULR", "x")
+                .unwrap_err()
+                .contains("did you mean 'url'")
+        );
         assert!(set("SPRINT_REPORTS__QUERY__MAX_ROWS", "many").is_err());
     }
 }

@@ -104,8 +104,18 @@ pub(crate) struct Fields {
 }
 
 /// Keys of a connection; its only nested table is `fields`.
-const CONNECTION_KEYS: [&str; 10] =
-    ["name", "kind", "url", "auth", "email", "token", "projects", "time_zone", "insecure", "fields"];
+const CONNECTION_KEYS: [&str; 10] = [
+    "name",
+    "kind",
+    "url",
+    "auth",
+    "email",
+    "token",
+    "projects",
+    "time_zone",
+    "insecure",
+    "fields",
+];
 const FIELD_KEYS: [&str; 5] = ["story_points", "sprint", "rank", "discipline_team", "owner"];
 
 fn jira() -> String {
@@ -128,8 +138,9 @@ impl Settings {
             let text = std::fs::read_to_string(&path).map_err(|error| {
                 SettingsError(format!("settings file {}: {error}", path.display()))
             })?;
-            let given: Table = toml::from_str(&text)
-                .map_err(|error| SettingsError(format!("settings file {}: {error}", path.display())))?;
+            let given: Table = toml::from_str(&text).map_err(|error| {
+                SettingsError(format!("settings file {}: {error}", path.display()))
+            })?;
             let place = path.display().to_string();
             merge::file(&mut table, given, &place)?;
         }
@@ -143,11 +154,16 @@ impl Settings {
     #[cfg(test)]
     pub(crate) fn defaults_only() -> Result<Self, SettingsError> {
         let table = Value::Table(defaults()?);
-        table.try_into().map_err(|error| SettingsError(error.to_string()))
+        table
+            .try_into()
+            .map_err(|error| SettingsError(error.to_string()))
     }
 
     pub(crate) fn warehouse(&self) -> Result<warehouse::Config, SettingsError> {
-        for (key, value) in [("cache.redis", &self.cache.redis), ("cluster.url", &self.cluster.url)] {
+        for (key, value) in [
+            ("cache.redis", &self.cache.redis),
+            ("cluster.url", &self.cluster.url),
+        ] {
             if !value.is_empty() {
                 return Err(SettingsError(format!(
                     "{key} = \"{value}\": this version has no support for it; leave it empty"

@@ -6,7 +6,9 @@ use super::SettingsError;
 pub(crate) fn resolve_secret(setting: &str, text: &str) -> Result<String, SettingsError> {
     if let Some(name) = text.strip_prefix("env:") {
         return std::env::var(name).map_err(|_| {
-            SettingsError(format!("{setting}: the environment variable {name} is not set"))
+            SettingsError(format!(
+                "{setting}: the environment variable {name} is not set"
+            ))
         });
     }
     if let Some(path) = text.strip_prefix("file:") {
@@ -29,7 +31,8 @@ mod tests {
         std::fs::write(&path, "from file\n").unwrap();
         let setting = format!("file:{}", path.display());
         assert_eq!(resolve_secret("token", &setting).unwrap(), "from file");
-        let error = resolve_secret("connections.acme.token", "env:NO_SUCH_VARIABLE_HERE").unwrap_err();
+        let error =
+            resolve_secret("connections.acme.token", "env:NO_SUCH_VARIABLE_HERE").unwrap_err();
         assert!(error.0.contains("NO_SUCH_VARIABLE_HERE is not set"));
     }
 }
