@@ -237,9 +237,6 @@ mod tests {
         assert!(matches!(circle.unwrap_err(), Error::Cycle(_)));
         let syntax = project(&[("marts/a.sql", "select a\nfrom (((("), ("marts/a.yml", YML)]);
         let message = syntax.unwrap_err().to_string();
-        assert!(
-            message.starts_with("marts/a.sql: SQL error"),
-            "{message}"
-        );
+        assert!(message.starts_with("marts/a.sql: SQL error"), "{message}");
     }
 }

@@ -202,6 +202,29 @@ async fn a_full_read_forgets_the_cursor_and_keeps_the_rows() {
 }
 
 #[tokio::test]
+async fn a_project_that_comes_into_scope_is_read_whole() {
+    let site = site(4).await;
+    site.edit(|state| {
+        state.projects.push(json!({"id": "10009", "key": "FF"}));
+        let issue = state.issues.get_mut(&10_001).unwrap();
+        issue.fields["project"] = json!({"id": "10009", "key": "FF"});
+        state.now += 3_600_000;
+    });
+    site.change(10_004, "summary", json!("x"));
+    let lake = Lake::open().await;
+    let mut acme = connection(&site.url());
+    acme.projects = vec!["EE".into()];
+    lake.sync(&acme).await.unwrap();
+    assert_eq!(lake.table("issues").await.len(), 3);
+    acme.projects.push("FF".into());
+    lake.sync(&acme).await.unwrap();
+    assert_eq!(lake.table("issues").await.len(), 4);
+    site.asked();
+    lake.sync(&acme).await.unwrap();
+    assert_eq!(paths(&site.asked(), "bulkfetch"), 0);
+}
+
+#[tokio::test]
 async fn a_killed_run_is_continued_to_the_same_tables() {
     let _alone = FAULTS.write().await;
     let site = site(11).await;

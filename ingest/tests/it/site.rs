@@ -266,7 +266,11 @@ impl State {
             .unwrap()
             .parse()
             .unwrap();
-        let by_created = jql.starts_with("created");
+        let by_created = jql.contains("created >=");
+        let wanted = |issue: &Issue| {
+            let key = issue.fields["project"]["key"].as_str().unwrap_or_default();
+            !jql.starts_with("project in") || jql.contains(&format!("\"{key}\""))
+        };
         let at = |issue: &Issue| {
             if by_created {
                 issue.created
@@ -277,7 +281,7 @@ impl State {
         let mut found: Vec<_> = self
             .issues
             .iter()
-            .filter(|(_, issue)| at(issue) >= bound)
+            .filter(|(_, issue)| wanted(issue) && at(issue) >= bound)
             .map(|(id, issue)| (at(issue), *id))
             .collect();
         found.sort_unstable();

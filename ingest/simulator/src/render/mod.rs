@@ -9,7 +9,7 @@ mod source;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::settings::Deployment;
 
@@ -74,14 +74,14 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    pub(crate) fn show(&self, created: Value) -> Value {
+    pub(crate) fn show(self, created: Value) -> Value {
         let mut shown = Map::new();
-        shown.insert("id".to_owned(), json!(self.id.to_string()));
-        if let Some(author) = &self.author {
-            shown.insert("author".to_owned(), author.clone());
+        shown.insert("id".to_owned(), Value::String(self.id.to_string()));
+        if let Some(author) = self.author {
+            shown.insert("author".to_owned(), author);
         }
         shown.insert("created".to_owned(), created);
-        shown.insert("items".to_owned(), json!(self.items));
+        shown.insert("items".to_owned(), Value::Array(self.items));
         Value::Object(shown)
     }
 }

@@ -1,5 +1,7 @@
 //! Changelogs, of one issue or of many.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
@@ -15,10 +17,11 @@ pub(super) fn of_issue(call: &Call) -> Reply {
     let histories = call
         .shared
         .read(|source| source.histories(head.id, &call.view));
-    let shown = histories
-        .iter()
-        .map(|entry| entry.show(json!(call.view.time(entry.created))))
-        .collect();
+    let show = |entry: Entry| {
+        let created = json!(call.view.time(entry.created));
+        entry.show(created)
+    };
+    let shown = histories.into_iter().map(show).collect();
     let most = call.shared.settings.limits.issue_changelog;
     Ok(paged(call, shown, most, most))
 }
@@ -78,7 +81,7 @@ pub(super) fn bulk(call: &Call) -> Reply {
         }
         .write()
     });
-    let mut page = json!({"issueChangeLogs": grouped(&rows)});
+    let mut page = json!({"issueChangeLogs": grouped(rows)});
     if let Some(next) = next {
         page["nextPageToken"] = json!(next);
     }
@@ -120,15 +123,18 @@ fn rows(call: &Call, asked: &[String], fields: &[String]) -> Vec<Row> {
 }
 
 /// Histories by issue, issues in the order of their first history on the page.
-fn grouped(rows: &[Row]) -> Vec<Value> {
+fn grouped(rows: Vec<Row>) -> Vec<Value> {
+    let mut places: HashMap<u64, usize> = HashMap::new();
     let mut groups: Vec<(u64, Vec<Value>)> = Vec::new();
     for (created, issue, entry) in rows {
-        let shown = entry.show(json!(created.timestamp_millis()));
-        match groups.iter_mut().find(|(id, _)| id == issue) {
-            Some((_, group)) => group.push(shown),
-            None => groups.push((*issue, vec![shown])),
-        }
+        let place = *places.entry(issue).or_insert_with(|| {
+            groups.push((issue, Vec::new()));
+            groups.len() - 1
+        });
+        groups[place].1.push(entry.show(json!(created.timestamp_millis())));
     }
-    let show = |(issue, histories): (u64, Vec<Value>)| json!({"issueId": issue.to_string(), "changeHistories": histories});
+    let show = |(issue, histories): (u64, Vec<Value>)| {
+        json!({"issueId": issue.to_string(), "changeHistories": Value::Array(histories)})
+    };
     groups.into_iter().map(show).collect()
 }

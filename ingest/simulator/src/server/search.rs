@@ -92,10 +92,13 @@ pub(super) fn expanded(call: &Call, source: &dyn Source, issue: u64) -> Value {
         total
     };
     let shown: Vec<Value> = histories
-        .iter()
+        .into_iter()
         .rev()
         .take(cap)
-        .map(|entry| entry.show(json!(call.view.time(entry.created))))
+        .map(|entry| {
+            let created = json!(call.view.time(entry.created));
+            entry.show(created)
+        })
         .collect();
     json!({"startAt": 0, "maxResults": shown.len(), "total": total, "histories": shown})
 }

@@ -56,13 +56,20 @@ impl Context {
 
     /// A number that changes whenever stored issues have to be mapped anew.
     pub(crate) fn fingerprint(&self) -> i64 {
-        let text = format!("{MAPPING_VERSION} {:?} {:?}", self.roles, self.statuses);
-        let digest = Sha256::digest(text.as_bytes());
-        let mut bytes = [0; 8];
-        bytes.copy_from_slice(&digest[..8]);
-        // Marks below zero mean "not set".
-        i64::from_be_bytes(bytes) & i64::MAX
+        fingerprint(&format!(
+            "{MAPPING_VERSION} {:?} {:?}",
+            self.roles, self.statuses
+        ))
     }
+}
+
+/// A mark that stands for a text.
+pub(crate) fn fingerprint(text: &str) -> i64 {
+    let digest = Sha256::digest(text.as_bytes());
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&digest[..8]);
+    // Marks below zero mean "not set".
+    i64::from_be_bytes(bytes) & i64::MAX
 }
 
 /// All rows of a connection in a table, deleted ones included.

@@ -33,6 +33,14 @@ impl Scope {
         format!("{}updated >= 0 ORDER BY updated DESC", self.projects())
     }
 
+    /// A text that is equal for equal scopes.
+    pub(crate) fn identity(&self) -> String {
+        let mut keys = self.projects.clone();
+        keys.sort();
+        keys.dedup();
+        keys.join(" ")
+    }
+
     fn projects(&self) -> String {
         if self.projects.is_empty() {
             return String::new();

@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use warehouse::{Commit, Warehouse};
 
 use super::super::api::{Api, Ask, BULK_ISSUES, Found, History};
-use super::super::context::Context;
+use super::super::context::{Context, fingerprint};
 use super::super::jql::{self, Scope};
 use super::super::{rows, time};
 use super::batch::{self, Batch};
@@ -106,7 +106,10 @@ impl Reader<'_, '_> {
     pub(crate) async fn read(&mut self, full: bool) -> Result<()> {
         let connection = self.context.connection.clone();
         let mut cursor = Cursor::load(self.warehouse, &connection).await?;
-        if full {
+        // Issues of a project that was not in scope before were updated long ago.
+        let scope = mark(self.warehouse, &connection, "scope").await?;
+        let rescoped = scope.is_some_and(|scope| scope != fingerprint(&self.scope.identity()));
+        if full || rescoped {
             cursor = Cursor::default();
             self.commit(Vec::new(), cursor).await?;
         }
@@ -324,6 +327,8 @@ impl Reader<'_, '_> {
         let connection = &self.context.connection;
         let mut marks = cursor.marks(connection);
         marks.push((mark_name(connection, "mapping"), self.context.fingerprint()));
+        let scope = fingerprint(&self.scope.identity());
+        marks.push((mark_name(connection, "scope"), scope));
         let commit = Commit {
             run_id: self.run_id.to_string(),
             marks,

@@ -1,0 +1,12 @@
+//! The models on small histories, one for each awkward case of the definitions.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test"
+)]
+
+mod history;
+mod periods;
+mod release;
+mod sprints;
