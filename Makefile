@@ -6,7 +6,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 BIN := $(TARGET)/debug/sprint-reports
 PORT_HTTP ?= 8080
 
-.PHONY: demo test fmt lint unit soak bench deny setup
+.PHONY: demo test fmt lint unit clients soak bench deny setup
 
 # Simulated Jira → ingest over HTTP → Delta tables → SQL models → a sprint report and a server.
 demo: setup
@@ -14,7 +14,7 @@ demo: setup
 	$(BIN) demo --port-http $(PORT_HTTP)
 
 # Everything that must pass before a change lands.
-test: setup fmt lint unit
+test: setup fmt lint unit clients
 
 fmt:
 	cargo fmt --all --check
@@ -26,6 +26,10 @@ lint:
 unit:
 	cargo build --workspace
 	cargo test --workspace --no-fail-fast
+
+# Foreign clients against the simulated Jira.
+clients: setup
+	tests/clients/run.sh
 
 # Long fault, load and fuzz runs.
 soak: setup

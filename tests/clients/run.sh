@@ -8,7 +8,8 @@ target=${CARGO_TARGET_DIR:-$root/target}
 cache=$target/clients
 mkdir -p "$cache/node"
 
-(cd "$root" && cargo build --quiet --package simulator)
+# The whole workspace: selecting one package would compile shared dependencies with other features.
+(cd "$root" && cargo build --quiet --workspace)
 
 if ! cmp -s "$here/python/requirements.txt" "$cache/requirements.txt"; then
   rm -rf "$cache/venv"

@@ -52,6 +52,58 @@ struct Sums {
     delivered: f64,
 }
 
+/// Name, definition, source, published value.
+const PUBLISHED: [(&str, &str, &str, f64); 8] = [
+    (
+        "late additions",
+        "issues that entered after the start / all issues ever in the sprint",
+        "TSE 2017",
+        0.435,
+    ),
+    (
+        "removals",
+        "issues taken out while the sprint ran / all issues ever in the sprint",
+        "TSE 2017",
+        0.144,
+    ),
+    (
+        "delivered",
+        "points done at the end / points in the sprint at the end",
+        "TSE 2017",
+        0.838,
+    ),
+    (
+        "carry-over",
+        "points not done at the end / points in the sprint at the end",
+        "TSE 2017",
+        0.162,
+    ),
+    (
+        "created after the start",
+        "issues in the sprint at its end that were created after its start / all of them",
+        "TAWOS",
+        0.39,
+    ),
+    (
+        "changed membership",
+        "issues in the sprint at its end that were not in it at its start / all of them",
+        "TAWOS",
+        0.45,
+    ),
+    (
+        "changed assignee",
+        "issues in the sprint at its end with another assignee than at the start / all of them",
+        "TAWOS",
+        0.34,
+    ),
+    (
+        "re-opened",
+        "issues that left a done status / issues that ever reached one",
+        "EMSE 2013",
+        0.065,
+    ),
+];
+
 /// The rates of a world's closed sprints; sub-tasks are left out.
 pub fn measured(world: &World) -> Vec<Rate> {
     let mut sums = Sums::default();
@@ -69,71 +121,25 @@ pub fn measured(world: &World) -> Vec<Rate> {
         }
     }
     let (done, reopened) = reopened(world);
-    let rate = |name, definition, source, published, simulated| Rate {
+    let ever = sums.at_start + sums.added;
+    let simulated = [
+        sums.added / ever,
+        sums.removed / ever,
+        sums.delivered / sums.points,
+        1.0 - sums.delivered / sums.points,
+        sums.last_created / sums.last,
+        sums.last_joined / sums.last,
+        sums.last_reassigned / sums.last,
+        reopened / done,
+    ];
+    let rate = |((name, definition, source, published), simulated)| Rate {
         name,
         definition,
         source,
         published,
         simulated,
     };
-    vec![
-        rate(
-            "late additions",
-            "issues that entered after the start / all issues ever in the sprint",
-            "TSE 2017",
-            0.435,
-            sums.added / (sums.at_start + sums.added),
-        ),
-        rate(
-            "removals",
-            "issues taken out while the sprint ran / all issues ever in the sprint",
-            "TSE 2017",
-            0.144,
-            sums.removed / (sums.at_start + sums.added),
-        ),
-        rate(
-            "delivered",
-            "points done at the end / points in the sprint at the end",
-            "TSE 2017",
-            0.838,
-            sums.delivered / sums.points,
-        ),
-        rate(
-            "carry-over",
-            "points not done at the end / points in the sprint at the end",
-            "TSE 2017",
-            0.162,
-            1.0 - sums.delivered / sums.points,
-        ),
-        rate(
-            "created after the start",
-            "issues in the sprint at its end that were created after its start / all of them",
-            "TAWOS",
-            0.39,
-            sums.last_created / sums.last,
-        ),
-        rate(
-            "changed membership",
-            "issues in the sprint at its end that were not in it at its start / all of them",
-            "TAWOS",
-            0.45,
-            sums.last_joined / sums.last,
-        ),
-        rate(
-            "changed assignee",
-            "issues in the sprint at its end with another assignee than at the start / all of them",
-            "TAWOS",
-            0.34,
-            sums.last_reassigned / sums.last,
-        ),
-        rate(
-            "re-opened",
-            "issues that left a done status / issues that ever reached one",
-            "EMSE 2013",
-            0.065,
-            reopened / done,
-        ),
-    ]
+    PUBLISHED.into_iter().zip(simulated).map(rate).collect()
 }
 
 impl Sums {

@@ -4,6 +4,8 @@
 mod calendar;
 mod configure;
 mod driver;
+mod layout;
+mod life;
 mod people;
 mod sprints;
 mod words;

@@ -74,7 +74,7 @@ impl Query {
         let mut found = Vec::new();
         for head in heads {
             let matches = match &self.filter {
-                Some(filter) => filter.matches(&head, zone, now)?,
+                Some(filter) => filter.matches(&head, Standpoint { zone, now })?,
                 None => true,
             };
             if matches {
@@ -113,11 +113,11 @@ pub(crate) fn compare_values(
 }
 
 impl Expression {
-    fn matches(&self, head: &Head, zone: Tz, now: DateTime<Utc>) -> Result<bool, String> {
+    fn matches(&self, head: &Head, from: Standpoint) -> Result<bool, String> {
         match self {
             Self::And(parts) => {
                 for part in parts {
-                    if !part.matches(head, zone, now)? {
+                    if !part.matches(head, from)? {
                         return Ok(false);
                     }
                 }
@@ -125,50 +125,57 @@ impl Expression {
             }
             Self::Or(parts) => {
                 for part in parts {
-                    if part.matches(head, zone, now)? {
+                    if part.matches(head, from)? {
                         return Ok(true);
                     }
                 }
                 Ok(false)
             }
-            Self::Not(inner) => Ok(!inner.matches(head, zone, now)?),
+            Self::Not(inner) => Ok(!inner.matches(head, from)?),
             Self::Clause {
                 field,
                 operator,
                 values,
             } => match field {
-                Field::Updated => time(head.updated, "updated", *operator, values, zone, now),
-                Field::Created => time(head.created, "created", *operator, values, zone, now),
+                Field::Updated => from.compares(("updated", head.updated), *operator, values),
+                Field::Created => from.compares(("created", head.created), *operator, values),
                 _ => Ok(other(head, *field, *operator, values)),
             },
         }
     }
 }
 
-fn time(
-    value: DateTime<Utc>,
-    name: &str,
-    operator: Operator,
-    values: &[Literal],
+/// Whose zone and which present a query's literals mean.
+#[derive(Clone, Copy)]
+struct Standpoint {
     zone: Tz,
     now: DateTime<Utc>,
-) -> Result<bool, String> {
-    let Some(literal) = values.first() else {
-        return Ok(operator == Operator::IsNotEmpty);
-    };
-    let limit = moment(literal, zone, now).ok_or_else(|| {
+}
+
+impl Standpoint {
+    fn compares(
+        self,
+        (name, value): (&str, DateTime<Utc>),
+        operator: Operator,
+        values: &[Literal],
+    ) -> Result<bool, String> {
+        let Some(literal) = values.first() else {
+            return Ok(operator == Operator::IsNotEmpty);
+        };
+        let limit = moment(literal, self.zone, self.now).ok_or_else(|| {
         format!(
             "Date value '{}' for field '{name}' is invalid. Valid formats include: 'yyyy/MM/dd HH:mm', 'yyyy-MM-dd HH:mm', 'yyyy/MM/dd', 'yyyy-MM-dd', or a period format e.g. '-5d', '4w 2d'.",
             literal.text
         )
     })?;
-    let minute = |at: DateTime<Utc>| at.duration_trunc(TimeDelta::minutes(1)).unwrap_or(at);
-    let (value, limit) = if limit.minute {
-        (minute(value), minute(limit.at))
-    } else {
-        (value, limit.at)
-    };
-    Ok(compares(operator, value.cmp(&limit)))
+        let minute = |at: DateTime<Utc>| at.duration_trunc(TimeDelta::minutes(1)).unwrap_or(at);
+        let (value, limit) = if limit.minute {
+            (minute(value), minute(limit.at))
+        } else {
+            (value, limit.at)
+        };
+        Ok(compares(operator, value.cmp(&limit)))
+    }
 }
 
 fn compares(operator: Operator, ordering: Ordering) -> bool {

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::settings::Deployment;
 
-pub(crate) use reference::system_fields;
+pub(crate) use reference::{custom_field, system_fields};
 
 /// From where and how the site is looked at.
 #[derive(Clone, Debug)]

@@ -83,6 +83,37 @@ pub(crate) fn system_fields() -> Vec<Value> {
         .collect()
 }
 
+/// The definition of a custom field, from the last part of its type.
+pub(crate) fn custom_field(id: &str, name: &str, kind: &str) -> Value {
+    let (value, items) = match kind {
+        "gh-sprint" => ("array", Some("json")),
+        "multicheckboxes" => ("array", Some("option")),
+        "jsw-story-points" | "float" => ("number", None),
+        "select" => ("option", None),
+        "userpicker" => ("user", None),
+        "datepicker" => ("date", None),
+        "gh-epic-label" | "textfield" => ("string", None),
+        _ => ("any", None),
+    };
+    let family = if kind.starts_with("gh-") || kind.starts_with("jsw-") {
+        "com.pyxis.greenhopper.jira"
+    } else {
+        "com.atlassian.jira.plugin.system.customfieldtypes"
+    };
+    let number: u64 = id
+        .trim_start_matches("customfield_")
+        .parse()
+        .unwrap_or_default();
+    let mut schema =
+        json!({"type": value, "custom": format!("{family}:{kind}"), "customId": number});
+    if let Some(items) = items {
+        schema["items"] = json!(items);
+    }
+    json!({"id": id, "key": id, "name": name, "untranslatedName": name, "custom": true,
+        "orderable": true, "navigable": true, "searchable": true,
+        "clauseNames": [format!("cf[{number}]"), name], "schema": schema})
+}
+
 impl World {
     pub(super) fn render_list(&self, what: Listing, view: &View) -> Vec<Value> {
         match what {
@@ -141,98 +172,23 @@ impl World {
     }
 
     fn render_field_list(&self) -> Vec<Value> {
-        let mut fields = system_fields();
         let ids = &self.site.fields;
-        let agile = "com.pyxis.greenhopper.jira";
-        let basic = "com.atlassian.jira.plugin.system.customfieldtypes";
         let custom = [
-            (
-                &ids.sprint,
-                "Sprint",
-                "array",
-                Some("json"),
-                format!("{agile}:gh-sprint"),
-            ),
-            (
-                &ids.rank,
-                "Rank",
-                "any",
-                None,
-                format!("{agile}:gh-lexo-rank"),
-            ),
-            (
-                &ids.story_points,
-                "Story Points",
-                "number",
-                None,
-                format!("{basic}:float"),
-            ),
-            (
-                &ids.estimate,
-                "Story point estimate",
-                "number",
-                None,
-                format!("{agile}:jsw-story-points"),
-            ),
-            (
-                &ids.actual_story_points,
-                "Actual Story Points",
-                "number",
-                None,
-                format!("{basic}:float"),
-            ),
-            (
-                &ids.discipline_team,
-                "Discipline Team",
-                "option",
-                None,
-                format!("{basic}:select"),
-            ),
-            (
-                &ids.flagged,
-                "Flagged",
-                "array",
-                Some("option"),
-                format!("{basic}:multicheckboxes"),
-            ),
-            (
-                &ids.owner,
-                "Owner",
-                "user",
-                None,
-                format!("{basic}:userpicker"),
-            ),
-            (
-                &ids.epic_link,
-                "Epic Link",
-                "any",
-                None,
-                format!("{agile}:gh-epic-link"),
-            ),
-            (
-                &ids.epic_name,
-                "Epic Name",
-                "string",
-                None,
-                format!("{agile}:gh-epic-label"),
-            ),
+            (&ids.sprint, "Sprint", "gh-sprint"),
+            (&ids.rank, "Rank", "gh-lexo-rank"),
+            (&ids.story_points, "Story Points", "float"),
+            (&ids.estimate, "Story point estimate", "jsw-story-points"),
+            (&ids.actual_story_points, "Actual Story Points", "float"),
+            (&ids.discipline_team, "Discipline Team", "select"),
+            (&ids.flagged, "Flagged", "multicheckboxes"),
+            (&ids.owner, "Owner", "userpicker"),
+            (&ids.epic_link, "Epic Link", "gh-epic-link"),
+            (&ids.epic_name, "Epic Name", "gh-epic-label"),
         ];
-        for (id, name, kind, items, custom) in custom {
-            let number: u64 = id
-                .trim_start_matches("customfield_")
-                .parse()
-                .unwrap_or_default();
-            let mut schema = json!({"type": kind, "custom": custom, "customId": number});
-            if let Some(items) = items {
-                schema["items"] = json!(items);
-            }
-            fields.push(
-                json!({"id": id, "key": id, "name": name, "untranslatedName": name, "custom": true,
-                "orderable": true, "navigable": true, "searchable": true,
-                "clauseNames": [format!("cf[{number}]"), name], "schema": schema}),
-            );
-        }
-        fields
+        let custom = custom
+            .into_iter()
+            .map(|(id, name, kind)| custom_field(id, name, kind));
+        system_fields().into_iter().chain(custom).collect()
     }
 
     pub(super) fn render_type(&self, kind: IssueKind, view: &View) -> Value {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::RecordedIssue;
-use crate::render::system_fields;
+use crate::render::{custom_field, system_fields};
 
 /// System fields, recorded definitions, then custom fields by what the changelogs call them.
 pub(super) fn definitions<'a>(
@@ -36,25 +36,14 @@ pub(super) fn definitions<'a>(
 }
 
 fn custom(id: &str, name: &str) -> Value {
-    let agile = |kind: &str| format!("com.pyxis.greenhopper.jira:{kind}");
-    let basic = |kind: &str| format!("com.atlassian.jira.plugin.system.customfieldtypes:{kind}");
-    let (kind, custom) = match name {
-        "Sprint" => ("array", agile("gh-sprint")),
-        "Rank" => ("any", agile("gh-lexo-rank")),
-        "Epic Link" => ("any", agile("gh-epic-link")),
-        "Story point estimate" => ("number", agile("jsw-story-points")),
-        "Story Points" => ("number", basic("float")),
-        "Start date" | "End date" => ("date", basic("datepicker")),
-        _ => ("string", basic("textfield")),
+    let kind = match name {
+        "Sprint" => "gh-sprint",
+        "Rank" => "gh-lexo-rank",
+        "Epic Link" => "gh-epic-link",
+        "Story point estimate" => "jsw-story-points",
+        "Story Points" => "float",
+        "Start date" | "End date" => "datepicker",
+        _ => "textfield",
     };
-    let number: u64 = id
-        .trim_start_matches("customfield_")
-        .parse()
-        .unwrap_or_default();
-    let mut schema = json!({"type": kind, "custom": custom, "customId": number});
-    if kind == "array" {
-        schema["items"] = json!("json");
-    }
-    json!({"id": id, "key": id, "name": name, "custom": true, "orderable": true, "navigable": true,
-        "searchable": true, "clauseNames": [format!("cf[{number}]"), name], "schema": schema})
+    custom_field(id, name, kind)
 }

@@ -129,6 +129,16 @@ impl Call {
     }
 }
 
+/// An object of large values: unlike `json!`, it takes them over without copying.
+pub(super) fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
+    Value::Object(
+        fields
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+    )
+}
+
 /// A `startAt` page of values, in the platform API's shape.
 pub(super) fn paged(call: &Call, values: Vec<Value>, default: usize, cap: usize) -> Value {
     let total = values.len();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::jql::SortValue;
 use crate::render::Entry;
-use crate::server::call::{Call, Refusal, Reply, paged};
+use crate::server::call::{Call, Refusal, Reply, object, paged};
 use crate::server::issues::head;
 use crate::server::token::{Token, hash};
 
@@ -81,7 +81,7 @@ pub(super) fn bulk(call: &Call) -> Reply {
         }
         .write()
     });
-    let mut page = json!({"issueChangeLogs": grouped(rows)});
+    let mut page = object([("issueChangeLogs", Value::Array(grouped(rows)))]);
     if let Some(next) = next {
         page["nextPageToken"] = json!(next);
     }
@@ -131,10 +131,15 @@ fn grouped(rows: Vec<Row>) -> Vec<Value> {
             groups.push((issue, Vec::new()));
             groups.len() - 1
         });
-        groups[place].1.push(entry.show(json!(created.timestamp_millis())));
+        groups[place]
+            .1
+            .push(entry.show(json!(created.timestamp_millis())));
     }
     let show = |(issue, histories): (u64, Vec<Value>)| {
-        json!({"issueId": issue.to_string(), "changeHistories": Value::Array(histories)})
+        object([
+            ("issueId", json!(issue.to_string())),
+            ("changeHistories", Value::Array(histories)),
+        ])
     };
     groups.into_iter().map(show).collect()
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::jql::{Query, SortValue, parse};
 use crate::render::{Head, Source};
-use crate::server::call::{Call, Refusal, Reply};
+use crate::server::call::{Call, Refusal, Reply, object};
 use crate::server::token::{Token, hash};
 
 const UNBOUNDED: &str =
@@ -100,7 +100,12 @@ pub(super) fn expanded(call: &Call, source: &dyn Source, issue: u64) -> Value {
             entry.show(created)
         })
         .collect();
-    json!({"startAt": 0, "maxResults": shown.len(), "total": total, "histories": shown})
+    object([
+        ("startAt", json!(0)),
+        ("maxResults", json!(shown.len())),
+        ("total", json!(total)),
+        ("histories", Value::Array(shown)),
+    ])
 }
 
 /// `GET|POST /search/jql`.
@@ -121,7 +126,10 @@ pub(super) fn by_token(call: &Call) -> Reply {
             .map(|head| wanted.show(call, source, head))
             .collect()
     });
-    let mut page = json!({"issues": issues, "isLast": next.is_none()});
+    let mut page = object([
+        ("issues", Value::Array(issues)),
+        ("isLast", json!(next.is_none())),
+    ]);
     if let Some(next) = next {
         page["nextPageToken"] = json!(next);
     }
