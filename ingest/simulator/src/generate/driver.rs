@@ -6,10 +6,8 @@ use std::collections::BinaryHeap;
 use chrono::{DateTime, Duration, Utc};
 
 use crate::generate::calendar::{Calendar, Slot};
-use crate::generate::words;
 use crate::random::Random;
 use crate::world::model::IssueKind;
-use crate::world::site::IN_REVIEW;
 use crate::world::{Edit, NewIssue, World};
 
 /// Something that happens at an instant.
