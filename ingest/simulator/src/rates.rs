@@ -8,7 +8,8 @@
 //!   authors publish (github.com/morakotch/datasets, `*_iteration_80.csv`), every sprint counted once:
 //!   1,536 sprints with 8,405 issues at their start.
 //! * EMSE 2013: Shihab et al., "Studying re-opened bugs in open source software", Empirical Software
-//!   Engineering 18(5), doi 10.1007/s10664-012-9228-6: 6.5 % of Apache's resolved bugs were re-opened.
+//!   Engineering 18(5), doi 10.1007/s10664-012-9228-6: 6.5 % of Apache's bugs were
+//!   re-opened (quoted from memory of the paper; bugs only).
 
 use std::fmt::Write;
 

@@ -294,12 +294,8 @@ impl Driver<'_> {
     }
 
     pub(super) fn members(&self, sprint: u64) -> Vec<u64> {
-        let members = self
-            .world
-            .issues()
-            .filter(|issue| issue.sprints.contains(&sprint));
-        members
-            .filter(|issue| !issue.is_subtask())
+        self.world
+            .members_of(sprint)
             .map(|issue| issue.id)
             .collect()
     }
@@ -314,8 +310,7 @@ impl Driver<'_> {
         };
         let mut found: Vec<_> = self
             .world
-            .issues()
-            .filter(|issue| issue.project == id && issue.status_since <= self.at)
+            .issues_of(id)
             .filter(|issue| {
                 matches!(
                     issue.kind,

@@ -38,6 +38,10 @@ impl World {
         let subtask = new.kind == IssueKind::SubTask;
         let sprints: Vec<u64> = new.sprint.into_iter().filter(|_| !subtask).collect();
         self.keys.insert(key.clone(), id);
+        self.by_project.entry(new.project).or_default().insert(id);
+        for sprint in &sprints {
+            self.members.entry(*sprint).or_default().insert(id);
+        }
         if let (true, Some(parent)) = (subtask, new.parent) {
             self.subtasks.entry(parent).or_default().push(id);
         }

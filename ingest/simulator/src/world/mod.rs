@@ -13,14 +13,14 @@ pub(crate) mod site;
 mod sprints;
 mod truth;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Duration, Utc};
 
 use crate::clock::Clock;
 use crate::random::Random;
 use crate::settings::WorldSettings;
-use crate::world::model::{Board, Issue, Link, Project, Sprint, SprintState};
+use crate::world::model::{Board, Issue, Link, Project, Sprint};
 
 pub use edit::{Applied, Edit, EditError, NewIssue};
 pub use report::{ReportIssue, SprintReport};
@@ -42,6 +42,10 @@ pub struct World {
     clock: Clock,
     /// Every key an issue ever had.
     keys: HashMap<String, u64>,
+    /// Issues whose own Sprint field has the sprint.
+    members: HashMap<u64, BTreeSet<u64>>,
+    by_project: HashMap<u64, BTreeSet<u64>>,
+    active: BTreeSet<u64>,
     /// Sub-tasks by parent.
     subtasks: HashMap<u64, Vec<u64>>,
     deleted: Vec<u64>,
@@ -78,6 +82,9 @@ impl World {
             deleted_worklogs: Vec::new(),
             clock: Clock::ticking(settings.now),
             keys: HashMap::new(),
+            members: HashMap::new(),
+            by_project: HashMap::new(),
+            active: BTreeSet::new(),
             subtasks: HashMap::new(),
             deleted: Vec::new(),
             logs: BTreeMap::new(),
@@ -182,9 +189,18 @@ impl World {
     }
 
     pub(crate) fn active_sprints(&self) -> impl Iterator<Item = &Sprint> {
-        self.sprints
-            .values()
-            .filter(|sprint| sprint.state == SprintState::Active)
+        self.active.iter().filter_map(|id| self.sprints.get(id))
+    }
+
+    /// Issues, sub-tasks not among them, whose Sprint field has the sprint.
+    pub(crate) fn members_of(&self, sprint: u64) -> impl Iterator<Item = &Issue> {
+        let ids = self.members.get(&sprint).into_iter().flatten();
+        ids.filter_map(|id| self.issues.get(id))
+    }
+
+    pub(crate) fn issues_of(&self, project: u64) -> impl Iterator<Item = &Issue> {
+        let ids = self.by_project.get(&project).into_iter().flatten();
+        ids.filter_map(|id| self.issues.get(id))
     }
 
     /// The site's clock.

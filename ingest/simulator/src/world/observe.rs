@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::world::World;
-use crate::world::model::{Instant, Issue, SprintState};
+use crate::world::model::{Instant, Issue};
 
 /// An issue as it was at one moment, seen from the sprint's board.
 #[derive(Clone, Copy, Debug)]
@@ -29,10 +29,13 @@ pub(super) struct SprintLog {
 
 impl World {
     pub(super) fn observe_start(&mut self, sprint: u64) {
-        let start: BTreeMap<u64, Shot> = self
-            .issues
-            .values()
-            .filter(|issue| self.sprints_of(issue).contains(&sprint))
+        let own = self.members_of(sprint);
+        let subtasks = self
+            .members_of(sprint)
+            .flat_map(|issue| self.subtasks_of(issue.id))
+            .filter_map(|id| self.issues.get(id));
+        let start: BTreeMap<u64, Shot> = own
+            .chain(subtasks)
             .map(|issue| (issue.id, self.shot(issue, sprint)))
             .collect();
         let inside = start.keys().copied().collect();
@@ -72,13 +75,7 @@ impl World {
 
     /// Tells the running sprints about a change to an issue, which its sub-tasks share.
     pub(super) fn observe(&mut self, id: u64, status_before: Option<u64>, at: Instant) {
-        let running: Vec<u64> = self
-            .sprints
-            .values()
-            .rev()
-            .filter(|sprint| sprint.state == SprintState::Active)
-            .map(|sprint| sprint.id)
-            .collect();
+        let running: Vec<u64> = self.active.iter().copied().collect();
         for sprint in running {
             self.observe_in(sprint, id, status_before, at);
             for subtask in self.subtasks_of(id).to_vec() {

@@ -66,6 +66,8 @@ impl World {
         ];
         items.extend(self.status_items(id, from_status, status));
         self.keys.insert(key.clone(), id);
+        self.by_project.entry(from.id).or_default().remove(&id);
+        self.by_project.entry(project).or_default().insert(id);
         let done = self.site.category(status) == Category::Done;
         self.mutate(id, at, |issue| {
             issue.key = key;
@@ -125,6 +127,13 @@ impl World {
         self.links
             .retain(|link| link.inward != id && link.outward != id);
         self.keys.retain(|_, issue| *issue != id);
+        for ids in self
+            .members
+            .values_mut()
+            .chain(self.by_project.values_mut())
+        {
+            ids.remove(&id);
+        }
         self.deleted.push(id);
     }
 

@@ -71,6 +71,7 @@ impl World {
                     .unwrap_or(start + Duration::days(days)),
             );
         }
+        self.active.insert(id);
         self.observe_start(id);
         Ok(id)
     }
@@ -92,6 +93,7 @@ impl World {
             ));
         }
         self.observe_end(id);
+        self.active.remove(&id);
         if let Some(sprint) = self.sprints.get_mut(&id) {
             sprint.state = SprintState::Closed;
             sprint.completed = Some(at);
@@ -113,9 +115,7 @@ impl World {
             .sprints
             .get(&sprint)
             .and_then(|sprint| self.board(sprint.board));
-        self.issues
-            .values()
-            .filter(|issue| !issue.is_subtask() && issue.sprints.contains(&sprint))
+        self.members_of(sprint)
             .filter(|issue| board.is_none_or(|board| !board.is_done(issue.status)))
             .map(|issue| issue.id)
             .collect()
@@ -174,6 +174,12 @@ impl World {
             self.sprints_side(&from),
             self.sprints_side(&to),
         );
+        for sprint in &from {
+            self.members.entry(*sprint).or_default().remove(&issue);
+        }
+        for sprint in &to {
+            self.members.entry(*sprint).or_default().insert(issue);
+        }
         self.mutate(issue, at, |issue| {
             issue.sprints = to;
             vec![item]

@@ -86,3 +86,63 @@ fn report_and_truth_agree_on_every_sprint() {
         }
     }
 }
+
+#[test]
+fn a_seed_makes_the_same_site_every_time() {
+    let text = |seed| {
+        let world = world(seed);
+        let issues: Vec<_> = world.issues().map(|issue| format!("{issue:?}")).collect();
+        let sprints: Vec<_> = world
+            .sprints()
+            .map(|sprint| format!("{sprint:?}"))
+            .collect();
+        (issues, sprints, format!("{:?}", world.site()))
+    };
+    assert!(text(3) == text(3));
+    assert!(text(3) != text(4));
+}
+
+#[test]
+fn odd_settings_make_odd_but_sound_sites() {
+    let base = WorldSettings::small(1, now());
+    let odd = [
+        WorldSettings {
+            projects: 0,
+            ..base.clone()
+        },
+        WorldSettings {
+            years: 0.01,
+            ..base.clone()
+        },
+        WorldSettings {
+            boards_per_project: 3,
+            projects: 2,
+            estimate_field_per_project: true,
+            ..base.clone()
+        },
+        WorldSettings {
+            sprint_days: 7,
+            sprints_per_board: 10,
+            ..base.clone()
+        },
+        WorldSettings {
+            sprints_per_board: 0,
+            time_zone: "America/New_York".to_owned(),
+            ..base
+        },
+    ];
+    for settings in odd {
+        let world = World::generate(&settings);
+        for sprint in world.sprints().filter(|sprint| sprint.completed.is_some()) {
+            assert!(
+                sprint.activated.unwrap() < sprint.completed.unwrap(),
+                "{settings:?}"
+            );
+        }
+        assert!(
+            world
+                .issues()
+                .all(|issue| issue.updated <= world.now() && issue.created <= issue.updated)
+        );
+    }
+}
