@@ -31,10 +31,10 @@ unit:
 clients: setup
 	tests/clients/run.sh
 
-# Long fault, load and fuzz runs.
+# Long runs: the tests that are ignored elsewhere because they take minutes.
 soak: setup
 	cargo build --workspace
-	SPRINT_REPORTS_SOAK=1 cargo test --workspace --no-fail-fast -- soak
+	cargo test --workspace --no-fail-fast -- --ignored --nocapture
 
 # Timings; the only target that builds the `bench` profile.
 bench: setup

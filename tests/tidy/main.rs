@@ -159,12 +159,12 @@ fn every_crate_inherits_the_lints_and_has_a_readme() {
     }
 }
 
-/// A model is a statement and a neighbour that says what it means.
+/// A model, check or query is a statement and a neighbour that says what it means.
 #[test]
 fn every_model_has_a_neighbour() {
     for path in with_extension("sql") {
         let place = path.strip_prefix(root()).unwrap().to_path_buf();
-        let is_model = ["staging", "intermediate", "marts", "checks"]
+        let is_model = ["staging", "intermediate", "marts", "checks", "queries"]
             .iter()
             .any(|layer| place.starts_with(Path::new("sql").join(layer)));
         if is_model {

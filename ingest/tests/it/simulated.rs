@@ -357,7 +357,7 @@ fn incremental_reading_equals_a_full_load_after_any_history() {
 
 /// Prints what a large first load takes; run it by name with `--ignored --nocapture`.
 #[tokio::test]
-#[ignore = "minutes long; run by hand to measure"]
+#[ignore = "minutes long; `make soak` runs it"]
 async fn a_large_site_is_read_in_bounded_memory() {
     let world = WorldSettings {
         projects: 8,

@@ -156,8 +156,8 @@ impl History {
             "from_string": from_string, "to_string": to_string}));
     }
 
-    /// Writes what was added and refreshes.
-    pub(crate) async fn refresh(&mut self) -> Result<transform::RefreshReport, transform::Error> {
+    /// Writes what was added.
+    pub(crate) async fn write(&mut self) {
         let mut tables: std::collections::BTreeMap<&str, Vec<Row>> =
             std::collections::BTreeMap::new();
         for (table, row) in self.rows.drain(..) {
@@ -171,6 +171,11 @@ impl History {
                 .await
                 .unwrap();
         }
+    }
+
+    /// Writes what was added and refreshes.
+    pub(crate) async fn refresh(&mut self) -> Result<transform::RefreshReport, transform::Error> {
+        self.write().await;
         let project = Project::embedded().unwrap();
         transform::refresh(&self.lake, &project, &RefreshOptions::default(), &Silent).await
     }

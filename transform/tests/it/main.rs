@@ -6,6 +6,7 @@
     reason = "a test"
 )]
 
+mod corners;
 mod history;
 mod periods;
 mod release;

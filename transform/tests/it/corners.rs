@@ -1,0 +1,119 @@
+//! Histories that are not as orderly as one would like.
+
+use serde_json::{Value, json};
+
+use crate::history::{History, at};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn renamed_and_deleted_statuses_keep_their_part_in_the_history() {
+    let mut h = History::new().await;
+    // Known by its id: renamed to "Done" since. Deleted: the listing last said it was done.
+    h.add(
+        "statuses",
+        json!({"status_id": 8, "name": "Gone", "category": "done", "deleted_at": at(20.0)}),
+    );
+    h.issue(1, 3, Some(1.0), &[10]);
+    h.status(1, 6.0, 1, 8);
+    h.status(1, 7.0, 8, 3);
+    // Never listed: its category is not known.
+    h.issue(2, 1, Some(1.0), &[10]);
+    h.status(2, 6.0, 99, 1);
+    h.refresh().await.unwrap();
+    let periods = |issue: i64| {
+        format!(
+            "select status, status_category from marts.issue_status_periods where issue_id = {issue} order by from_at"
+        )
+    };
+    let seen = h.sql(&periods(1)).await;
+    let names: Vec<_> = seen
+        .iter()
+        .map(|row| row["status"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["To Do", "Gone", "Done"]);
+    assert_eq!(seen[1]["status_category"], "done");
+    assert_eq!(h.sql(&periods(2)).await[0]["status_category"], Value::Null);
+    // The board maps status 3 only as done: category does not make issue 1 done on the 6th.
+    assert_eq!(h.scope(1).await.unwrap()["done_at"], "2026-01-07T00:00:00Z");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_changes_at_one_instant_the_last_counts_and_early_ones_belong_to_the_creation() {
+    let mut h = History::new().await;
+    h.issue(1, 3, Some(1.0), &[10]);
+    h.status(1, 6.0, 1, 2);
+    h.status(1, 6.0, 2, 3);
+    // Dated before the issue's creation on the 1st.
+    h.issue(2, 2, Some(5.0), &[10]);
+    h.points(2, 0.5, "3", "5");
+    h.status(2, 0.5, 1, 2);
+    h.refresh().await.unwrap();
+    let statuses = h
+        .sql("select status_id, from_at from marts.issue_status_periods where issue_id = 1 order by from_at")
+        .await;
+    let ids: Vec<_> = statuses
+        .iter()
+        .map(|row| row["status_id"].as_i64().unwrap())
+        .collect();
+    assert_eq!(ids, [1, 3], "no interval has zero length");
+    let early = h
+        .sql("select status_id, from_at, to_at from marts.issue_status_periods where issue_id = 2")
+        .await;
+    assert_eq!(early.len(), 1);
+    assert_eq!(
+        (&early[0]["status_id"], &early[0]["to_at"]),
+        (&json!(2), &Value::Null)
+    );
+    assert_eq!(early[0]["from_at"], "2026-01-01T00:00:00Z");
+    assert_eq!(h.scope(2).await.unwrap()["start_points"], 5.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issue_moved_between_running_sprints_of_two_boards_is_removed_here_and_added_there() {
+    let mut h = History::new().await;
+    h.add(
+        "boards",
+        json!({"board_id": 2, "name": "Other", "type": "scrum", "has_configuration": true,
+        "estimation_type": "field", "estimation_field_id": "cf_p"}),
+    );
+    h.add(
+        "board_columns",
+        json!({"board_id": 2, "ordinal": 0, "status_id": 3, "status_key": "3",
+        "name": "Done", "is_last": true}),
+    );
+    h.sprint(20, 2, 5.0, Some(15.0));
+    h.issue(1, 3, Some(2.0), &[20]);
+    h.sprints(1, 3.0, "", "10");
+    h.sprints(1, 8.0, "10", "20");
+    h.status(1, 9.0, 1, 3);
+    h.refresh().await.unwrap();
+    let rows = h
+        .sql("select sprint_id, committed, added_after_start, outcome from marts.sprint_scope order by sprint_id")
+        .await;
+    let row = |row: &schemas::Row| {
+        (
+            row["sprint_id"].clone(),
+            row["committed"].clone(),
+            row["added_after_start"].clone(),
+            row["outcome"].clone(),
+        )
+    };
+    assert_eq!(
+        row(&rows[0]),
+        (json!(10), json!(true), json!(false), json!("removed"))
+    );
+    assert_eq!(
+        row(&rows[1]),
+        (json!(20), json!(false), json!(true), json!("completed"))
+    );
+    assert_eq!(rows.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_that_old_entries_do_not_name_by_id_is_recognised_by_name() {
+    let mut h = History::new().await;
+    h.issue(1, 1, Some(1.0), &[]);
+    h.add("changelog_items", json!({"history_id": 900, "ordinal": 0, "issue_id": 1, "changed_at": at(8.0),
+        "field": "Sprint", "from_value": "10", "to_value": "", "from_string": "S10", "to_string": ""}));
+    h.refresh().await.unwrap();
+    assert_eq!(h.scope(1).await.unwrap()["outcome"], "removed");
+}
