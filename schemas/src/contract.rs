@@ -66,6 +66,7 @@ const FILES: &[(&str, &str, &str)] = embedded![
     "jira" / "fields",
     "jira" / "issues",
     "jira" / "projects",
+    "jira" / "sites",
     "jira" / "sprints",
     "jira" / "statuses",
     "jira" / "users",
@@ -106,8 +107,8 @@ impl Contract {
             .filter_map(|part| part.as_str().map(str::to_string))
             .collect::<Vec<_>>();
         let lookup = text(&json, "lookup")
-            .or_else(|| key.get(1).cloned())
-            .ok_or_else(|| shape("a key needs a column beside the connection"))?;
+            .or_else(|| key.get(1).or(key.first()).cloned())
+            .ok_or_else(|| shape("a key needs a column"))?;
         let fields = json
             .get("fields")
             .and_then(Value::as_array)

@@ -6,13 +6,14 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use chrono::{DateTime, Utc};
 use datafusion::prelude::SessionContext;
 use futures::future::BoxFuture;
 use schemas::TableName;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use warehouse::{
-    ModelState, NewRelease, Release, Snapshot, TableSource, TableState, Warehouse, fault,
+    ModelState, NewRelease, Release, Snapshot, Step, TableSource, TableState, Warehouse, fault,
 };
 
 use crate::{Error, Materialization, Model, Project, Result, check, graph};
@@ -148,20 +149,59 @@ impl Refresh<'_> {
                 return Ok(());
             }
             self.progress.testing();
-            self.content.checks = check::run(self.project, &context).await?;
+            let began = Utc::now();
+            let checked = check::run(self.project, &context).await;
+            self.content.checks = self.step("tests".to_string(), 0, began, checked).await?;
             self.report.checks_passed = self.content.checks.len();
             let data_time = self.warehouse.meta().data_time().await?;
             let content = std::mem::take(&mut self.content);
-            let release = self
+            let began = Utc::now();
+            let published = self
                 .warehouse
                 .releases()
                 .publish(content, &self.run_id, data_time)
+                .await
+                .map_err(Error::from);
+            let release = self
+                .step("publish".to_string(), 0, began, published)
                 .await?;
             self.report.release = Some(release.release_id);
             self.progress
                 .finished(built, skipped, self.report.checks_passed);
             Ok(())
         })
+    }
+
+    /// Records how a step went; passes its outcome on.
+    async fn step<T>(
+        &self,
+        name: String,
+        rows_out: u64,
+        started_at: DateTime<Utc>,
+        outcome: Result<T>,
+    ) -> Result<T> {
+        let step = Step {
+            step: name,
+            status: if outcome.is_ok() {
+                "succeeded"
+            } else {
+                "failed"
+            }
+            .to_string(),
+            attempts: 1,
+            rows_in: 0,
+            rows_out,
+            bytes: 0,
+            requests: 0,
+            retries: 0,
+            started_at,
+            finished_at: Utc::now(),
+            error: outcome.as_ref().err().map(ToString::to_string),
+        };
+        let recorded = self.warehouse.meta().record_step(&self.run_id, &step).await;
+        let value = outcome?;
+        recorded?;
+        Ok(value)
     }
 
     /// Whether the current release holds exactly these tables and definitions.
@@ -206,7 +246,11 @@ impl Refresh<'_> {
                         (state, ModelState { fingerprint: old }, true)
                     }
                     _ => {
-                        let version = self.write(model, context).await?;
+                        let began = Utc::now();
+                        let written = self.write(model, context).await;
+                        let step = model.name.to_string();
+                        let rows = written.as_ref().map_or(0, |(_, rows)| *rows);
+                        let (version, _) = self.step(step, rows, began, written).await?;
                         (TableState { version }, ModelState { fingerprint }, false)
                     }
                 };
@@ -228,7 +272,7 @@ impl Refresh<'_> {
         &'s self,
         model: &'s Model,
         context: &'s SessionContext,
-    ) -> BoxFuture<'s, Result<u64>> {
+    ) -> BoxFuture<'s, Result<(u64, u64)>> {
         Box::pin(async move {
             let failed = |reason: String| Error::Model {
                 model: model.name.to_string(),
@@ -248,13 +292,13 @@ impl Refresh<'_> {
                 return Err(failed("a documented column is not there".to_string()));
             }
             fault::point("model.before_write")?;
-            let version = self
+            let written = self
                 .warehouse
                 .tables()
                 .overwrite(&model.name, frame, &self.run_id)
                 .await?;
             fault::point("model.written")?;
-            Ok(version)
+            Ok(written)
         })
     }
 

@@ -6,6 +6,7 @@
     reason = "a test"
 )]
 
+mod burndown;
 mod corners;
 mod history;
 mod periods;

@@ -80,6 +80,8 @@ pub(crate) async fn sync(
         reports: Vec::new(),
         notes: greeting.notes,
     };
+    sync.record_site(&greeting.server.deployment_type, &greeting.time_zone)
+        .await?;
     for stream in &selection.reference {
         let begun = sync.begin(stream);
         let outcome = sync.listing(stream).await;
@@ -151,6 +153,24 @@ impl<'a> Sync<'a> {
                 changed,
             });
         }
+        Ok(())
+    }
+
+    /// Keeps the site's row: models count days in its time zone.
+    async fn record_site(&self, deployment_type: &str, time_zone: &str) -> Result<()> {
+        let mut row = schemas::Row::new();
+        row.insert("connection".into(), self.connection.name.clone().into());
+        row.insert("deployment_type".into(), deployment_type.into());
+        row.insert("time_zone".into(), time_zone.into());
+        let commit = Commit {
+            run_id: self.run_id.to_string(),
+            marks: Vec::new(),
+        };
+        let table = TableName::new("jira", "sites");
+        self.warehouse
+            .tables()
+            .upsert(&table, vec![row], &commit)
+            .await?;
         Ok(())
     }
 
