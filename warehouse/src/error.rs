@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 
+use datafusion::arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use deltalake::DeltaTableError;
 use schemas::{Blame, Retry, TableName};
@@ -103,8 +104,13 @@ pub enum Error {
     #[error("another process published release {0} at the same moment; run `refresh` again")]
     ReleaseTaken(String),
     /// The query is wrong.
-    #[error("{0}")]
-    Query(String),
+    #[error("{message}")]
+    Query {
+        /// The SQL standard's class of it.
+        sqlstate: &'static str,
+        /// What is wrong.
+        message: String,
+    },
     /// The statement is not one that reads.
     #[error("only SELECT, EXPLAIN, SHOW and DESCRIBE are allowed here: {0}")]
     NotReadOnly(String),
@@ -114,9 +120,12 @@ pub enum Error {
     /// The query returned too much.
     #[error("the query returns more than {0} rows; add a LIMIT or a filter")]
     TooManyRows(u64),
-    /// The query text is too long or too deeply nested.
+    /// The query text is too long, or a function in it would make too much.
     #[error("the query is too large: {0}")]
     TooLarge(String),
+    /// The query is too deeply nested or joins too much.
+    #[error("the query is too complex: {0}; write it in parts (WITH)")]
+    TooComplex(String),
     /// The query needs more memory than it may have.
     #[error("the query needs more memory than it may use: {0}")]
     Memory(String),
@@ -136,11 +145,12 @@ impl Error {
             | Error::MetadataUrl { .. }
             | Error::NoRelease
             | Error::UnknownRelease(_)
-            | Error::Query(_)
+            | Error::Query { .. }
             | Error::NotReadOnly(_)
             | Error::Deadline(_)
             | Error::TooManyRows(_)
             | Error::TooLarge(_)
+            | Error::TooComplex(_)
             | Error::Memory(_) => Blame::User,
             _ => Blame::Us,
         }
@@ -196,23 +206,104 @@ impl Error {
         }
     }
 
+    pub(crate) fn query(message: impl Into<String>) -> Self {
+        Error::Query {
+            sqlstate: "42000",
+            message: message.into(),
+        }
+    }
+
+    /// Class of the error as the SQL standard and PostgreSQL number them.
+    pub fn sqlstate(&self) -> &'static str {
+        match self {
+            Error::Query { sqlstate, .. } => sqlstate,
+            Error::NotReadOnly(_) => "25006",
+            Error::Deadline(_) => "57014",
+            Error::TooManyRows(_) | Error::TooLarge(_) => "54000",
+            Error::TooComplex(_) => "54001",
+            Error::Memory(_) => "53200",
+            Error::DiskFull { .. } => "53100",
+            Error::NoRelease => "55000",
+            Error::UnknownRelease(_) => "22023",
+            Error::Store { .. } | Error::Meta { .. } => "58030",
+            _ => "XX000",
+        }
+    }
+
     /// Sorts what the engine says into what the user can act on.
     pub(crate) fn engine(error: DataFusionError) -> Self {
+        let error = match own(error) {
+            Ok(own) => return own,
+            Err(error) => error,
+        };
+        let query = |sqlstate, message: String| Error::Query { sqlstate, message };
         match error.find_root() {
-            DataFusionError::SQL(parser, _) => Error::Query(format!("syntax error: {parser}")),
-            DataFusionError::Plan(message) => Error::Query(message.clone()),
-            DataFusionError::SchemaError(schema, _) => Error::Query(schema.to_string()),
+            DataFusionError::SQL(parser, _) => query("42601", format!("syntax error: {parser}")),
+            DataFusionError::Plan(message) => query(planning(message), message.clone()),
+            DataFusionError::SchemaError(schema, _) => query("42703", schema.to_string()),
             DataFusionError::ResourcesExhausted(message) => Error::Memory(message.clone()),
             DataFusionError::NotImplemented(message) => {
-                Error::Query(format!("not supported: {message}"))
+                query("0A000", format!("not supported: {message}"))
             }
-            DataFusionError::ArrowError(arrow, _) => Error::Query(arrow.to_string()),
-            DataFusionError::Execution(message) => Error::Query(message.clone()),
+            DataFusionError::ArrowError(arrow, _) => match arrow.as_ref() {
+                ArrowError::DivideByZero => query("22012", "division by zero".to_string()),
+                ArrowError::ArithmeticOverflow(message) => query("22003", message.clone()),
+                ArrowError::CastError(message) | ArrowError::ParseError(message) => {
+                    query("22P02", message.clone())
+                }
+                other => query("22000", other.to_string()),
+            },
+            DataFusionError::Execution(message) => query("22000", message.clone()),
             root if is_disk_full(root) => Error::DiskFull {
                 action: "running a query".to_string(),
             },
             root => Error::Engine(root.strip_backtrace()),
         }
+    }
+}
+
+/// An error of ours that went through the engine.
+fn own(error: DataFusionError) -> Result<Error, DataFusionError> {
+    match error {
+        DataFusionError::External(inner) => match inner.downcast::<Error>() {
+            Ok(own) => Ok(*own),
+            Err(inner) => match inner.downcast::<DataFusionError>() {
+                Ok(error) => own(*error),
+                Err(inner) => Err(DataFusionError::External(inner)),
+            },
+        },
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => own(*inner),
+        DataFusionError::ArrowError(arrow, backtrace) => match *arrow {
+            ArrowError::ExternalError(inner) => match inner.downcast::<DataFusionError>() {
+                Ok(error) => own(*error),
+                Err(inner) => Err(DataFusionError::ArrowError(
+                    Box::new(ArrowError::ExternalError(inner)),
+                    backtrace,
+                )),
+            },
+            other => Err(DataFusionError::ArrowError(Box::new(other), backtrace)),
+        },
+        other => Err(other),
+    }
+}
+
+/// Class of a planning error, by the words of the planner.
+fn planning(message: &str) -> &'static str {
+    let lower = message.to_lowercase();
+    let missing = lower.contains("not found");
+    if lower.contains("invalid function")
+        || lower.contains("no function matches")
+        || lower.contains("table function") && missing
+    {
+        "42883"
+    } else if lower.contains("table") && missing || lower.contains("failed to resolve") {
+        "42P01"
+    } else if lower.contains("schema") && lower.contains("not found") {
+        "3F000"
+    } else if lower.contains("must be in the group by") || lower.contains("group by") {
+        "42803"
+    } else {
+        "42000"
     }
 }
 

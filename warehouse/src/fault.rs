@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::{Error, Result};
 
@@ -23,17 +24,23 @@ enum Action {
     Kill,
     Fail,
     DiskFull,
+    Slow,
 }
 
+/// How long a slow point takes.
+const SLOW: Duration = Duration::from_secs(3);
+
 /// Arms one fault: `ACTION@POINT` or `ACTION@POINT:N` for its N-th occurrence, where the action is
-/// `kill` (the process ends at once, as by kill -9), `fail` or `full` (no space left).
+/// `kill` (the process ends at once, as by kill -9), `fail`, `full` (no space left) or `slow` (three
+/// seconds pass).
 pub fn arm(text: &str) -> std::result::Result<(), String> {
-    let usage = || format!("fault '{text}': write kill|fail|full@POINT[:N]");
+    let usage = || format!("fault '{text}': write kill|fail|full|slow@POINT[:N]");
     let (action, rest) = text.split_once('@').ok_or_else(usage)?;
     let action = match action {
         "kill" => Action::Kill,
         "fail" => Action::Fail,
         "full" => Action::DiskFull,
+        "slow" => Action::Slow,
         _ => return Err(usage()),
     };
     let (point, occurrence) = match rest.split_once(':') {
@@ -65,7 +72,13 @@ pub fn point(name: &str) -> Result<()> {
     if plan.point != name || *seen != plan.occurrence {
         return Ok(());
     }
-    match plan.action {
+    let action = plan.action;
+    match action {
+        Action::Slow => {
+            drop(guard);
+            std::thread::sleep(SLOW);
+            Ok(())
+        }
         Action::Kill => std::process::abort(),
         Action::Fail => Err(Error::Injected(name.to_string())),
         Action::DiskFull => Err(Error::DiskFull {

@@ -21,19 +21,21 @@ use std::time::Duration;
 
 pub use error::{Error, Result};
 pub use meta::{MetaDb, Source, Step};
-pub use query::{Param, QueryOptions, QueryService, QueryStream};
+pub use query::{
+    Command, Description, Origin, Param, QueryOptions, QueryService, QueryStream, commands,
+};
 pub use raw::{RawFile, RawZone};
 pub use release::{
     CheckOutcome, ModelState, NewRelease, Release, ReleaseSummary, Releases, TableState,
 };
-pub use session::{Sessions, Snapshot, TableSource, blank, set};
+pub use session::{POSTGRES_VERSION, Sessions, Snapshot, TableSource, blank, set};
 pub use store::Store;
 pub use tables::{Commit, Tables, Written, batch_to_rows, rows_to_batch};
 
 /// Where the warehouse keeps its data and what it may use.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Lake: `file:PATH`.
+    /// Lake: `file:PATH` or `s3://BUCKET/PREFIX`.
     pub store_url: String,
     /// Metadata database: `sqlite:PATH`.
     pub metadata_url: String,
@@ -47,6 +49,8 @@ pub struct Config {
     pub query_rows: u64,
     /// Longest query text, in bytes.
     pub query_bytes: usize,
+    /// Most queries that run at once; others wait.
+    pub query_slots: usize,
 }
 
 impl Default for Config {
@@ -59,6 +63,7 @@ impl Default for Config {
             query_deadline: Duration::from_secs(300),
             query_rows: 10_000_000,
             query_bytes: 256 << 10,
+            query_slots: 32,
         }
     }
 }
@@ -82,20 +87,24 @@ struct Inner {
 impl Warehouse {
     /// Opens the lake and the metadata database, creating both where they don't exist.
     pub async fn open(config: &Config) -> Result<Self> {
-        let store = Store::open(&config.store_url)?;
+        let store = Store::open(&config.store_url).await?;
         let meta = MetaDb::open(&config.metadata_url).await?;
         let raw = RawZone::new(store.clone());
         let runtime = session::runtime(config)?;
         let tables = Tables::new(store.clone(), Arc::clone(&runtime));
         let releases = Releases::new(store);
+        let log = query::QueryLog::default();
         let sessions = Sessions::new(
             runtime,
             tables.clone(),
             raw.clone(),
-            releases.clone(),
-            meta.clone(),
+            system::System {
+                meta: meta.clone(),
+                releases: releases.clone(),
+                queries: log.clone(),
+            },
         );
-        let query = QueryService::new(config, sessions.clone(), releases.clone());
+        let query = QueryService::new(config, sessions.clone(), releases.clone(), log);
         Ok(Self {
             inner: Arc::new(Inner {
                 raw,

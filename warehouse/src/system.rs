@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::arrow::json::ReaderBuilder;
 use datafusion::catalog::{Session, TableProvider};
@@ -14,28 +15,42 @@ use serde_json::{Value, json};
 
 use crate::Result;
 use crate::meta::MetaDb;
+use crate::query::QueryLog;
 use crate::release::{ReleaseSummary, Releases};
 
 /// Most runs and steps that the tables show.
 const NEWEST: u32 = 10_000;
 
+/// What the tables are read from. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct System {
+    pub(crate) meta: MetaDb,
+    pub(crate) releases: Releases,
+    pub(crate) queries: QueryLog,
+}
+
 /// All tables of the schema, by name.
-pub(crate) fn tables(
-    meta: &MetaDb,
-    releases: &Releases,
-) -> Vec<(&'static str, Arc<dyn TableProvider>)> {
+pub(crate) fn tables(system: &System) -> Vec<(&'static str, Arc<dyn TableProvider>)> {
     use Kind::*;
-    [Releases, Runs, Steps, Checks, Connections, Quarantine]
-        .into_iter()
-        .map(|kind| {
-            let table = SystemTable {
-                kind,
-                meta: meta.clone(),
-                releases: releases.clone(),
-            };
-            (kind.name(), Arc::new(table) as Arc<dyn TableProvider>)
-        })
-        .collect()
+    [
+        Releases,
+        Runs,
+        Steps,
+        Checks,
+        Connections,
+        Quarantine,
+        Freshness,
+        Queries,
+    ]
+    .into_iter()
+    .map(|kind| {
+        let table = SystemTable {
+            kind,
+            system: system.clone(),
+        };
+        (kind.name(), Arc::new(table) as Arc<dyn TableProvider>)
+    })
+    .collect()
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +61,8 @@ enum Kind {
     Checks,
     Connections,
     Quarantine,
+    Freshness,
+    Queries,
 }
 
 impl Kind {
@@ -57,6 +74,8 @@ impl Kind {
             Kind::Checks => "checks",
             Kind::Connections => "connections",
             Kind::Quarantine => "quarantine",
+            Kind::Freshness => "freshness",
+            Kind::Queries => "queries",
         }
     }
 
@@ -77,6 +96,16 @@ impl Kind {
             Kind::Checks => "release_id:t name:t table_name:t failing_rows:n",
             Kind::Connections => "connection:t kind:t url:t time_zone:t source_time:i synced_at:i",
             Kind::Quarantine => "connection:t stream:t key:t run_id:t error:t payload:t seen_at:i",
+            // Age: seconds from the source's clock at the last sync until now; of data not yet in
+            // a release, too.
+            Kind::Freshness => {
+                "connection:t source_time:i synced_at:i age_seconds:n release_id:t \
+                 release_data_time:i release_age_seconds:n"
+            }
+            Kind::Queries => {
+                "query_id:t request_id:t protocol:t release_id:t status:t rows:n milliseconds:n \
+                 sqlstate:t error:t started_at:i finished_at:i query:t"
+            }
         }
     }
 
@@ -101,21 +130,20 @@ impl Kind {
 #[derive(Debug)]
 struct SystemTable {
     kind: Kind,
-    meta: MetaDb,
-    releases: Releases,
+    system: System,
 }
 
 impl SystemTable {
     async fn rows(&self) -> Result<Vec<Value>> {
         Ok(match self.kind {
             Kind::Releases => {
-                let releases = self.releases.list().await?;
+                let releases = self.system.releases.list().await?;
                 to_rows(releases.iter().map(ReleaseSummary::from))
             }
-            Kind::Runs => to_rows(self.meta.runs(NEWEST).await?),
-            Kind::Steps => to_rows(self.meta.steps(NEWEST).await?),
+            Kind::Runs => to_rows(self.system.meta.runs(NEWEST).await?),
+            Kind::Steps => to_rows(self.system.meta.steps(NEWEST).await?),
             Kind::Checks => {
-                let releases = self.releases.list().await?;
+                let releases = self.system.releases.list().await?;
                 let checks = releases.iter().flat_map(|release| {
                     release.content.checks.iter().map(|check| {
                         json!({
@@ -128,9 +156,31 @@ impl SystemTable {
                 });
                 checks.collect()
             }
-            Kind::Connections => to_rows(self.meta.sources().await?),
-            Kind::Quarantine => to_rows(self.meta.quarantined(NEWEST).await?),
+            Kind::Connections => to_rows(self.system.meta.sources().await?),
+            Kind::Quarantine => to_rows(self.system.meta.quarantined(NEWEST).await?),
+            Kind::Freshness => self.freshness().await?,
+            Kind::Queries => to_rows(self.system.queries.rows()),
         })
+    }
+
+    async fn freshness(&self) -> Result<Vec<Value>> {
+        let now = Utc::now();
+        let age = |instant: DateTime<Utc>| (now - instant).num_seconds();
+        let release = self.system.releases.latest().await?;
+        let data_time = release.as_ref().and_then(|release| release.data_time);
+        let sources = self.system.meta.sources().await?;
+        let rows = sources.iter().map(|source| {
+            json!({
+                "connection": source.connection,
+                "source_time": source.source_time,
+                "synced_at": source.synced_at,
+                "age_seconds": age(source.source_time),
+                "release_id": release.as_ref().map(|release| &release.release_id),
+                "release_data_time": data_time,
+                "release_age_seconds": data_time.map(age),
+            })
+        });
+        Ok(rows.collect())
     }
 
     async fn load(&self) -> EngineResult<MemTable> {

@@ -103,6 +103,15 @@ impl MetaDb {
 
     /// Records a finished step; a step of the same name is replaced.
     pub async fn record_step(&self, run_id: &str, step: &Step) -> Result<()> {
+        tracing::info!(
+            run_id,
+            step = step.step,
+            status = step.status,
+            rows_in = step.rows_in,
+            rows_out = step.rows_out,
+            error = step.error,
+            "step"
+        );
         sqlx::query(
             "insert or replace into steps (run_id, step, status, attempts, rows_in, rows_out, bytes,
              requests, retries, started_at, finished_at, error) values (?,?,?,?,?,?,?,?,?,?,?,?)",

@@ -21,6 +21,8 @@ use crate::tables::Tables;
 #[derive(Debug, Default)]
 pub(super) struct LakeCatalog {
     schemas: Mutex<BTreeMap<String, Arc<LakeSchema>>>,
+    /// Schemas that others made, such as `pg_catalog`.
+    foreign: Mutex<BTreeMap<String, Arc<dyn SchemaProvider>>>,
 }
 
 impl LakeCatalog {
@@ -37,12 +39,24 @@ impl LakeCatalog {
 
 impl CatalogProvider for LakeCatalog {
     fn schema_names(&self) -> Vec<String> {
-        locked(&self.schemas).keys().cloned().collect()
+        let own = locked(&self.schemas);
+        let foreign = locked(&self.foreign);
+        own.keys().chain(foreign.keys()).cloned().collect()
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        let schema = locked(&self.schemas).get(name).cloned()?;
-        Some(schema)
+        match locked(&self.schemas).get(name).cloned() {
+            Some(schema) => Some(schema),
+            None => locked(&self.foreign).get(name).cloned(),
+        }
+    }
+
+    fn register_schema(
+        &self,
+        name: &str,
+        schema: Arc<dyn SchemaProvider>,
+    ) -> EngineResult<Option<Arc<dyn SchemaProvider>>> {
+        Ok(locked(&self.foreign).insert(name.to_string(), schema))
     }
 }
 

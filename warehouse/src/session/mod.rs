@@ -1,6 +1,9 @@
 //! Query sessions: the only place where a `SessionContext` is made.
 
 mod catalog;
+mod functions;
+mod interrupt;
+mod postgres;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,16 +17,20 @@ use deltalake::delta_datafusion::planner::DeltaPlanner;
 use futures::future::BoxFuture;
 use schemas::TableName;
 
-use crate::meta::MetaDb;
 use crate::raw::RawZone;
-use crate::release::{Release, Releases};
+use crate::release::Release;
+use crate::system::System;
 use crate::tables::Tables;
 use crate::{Config, Error, Result};
 
 use catalog::{LakeCatalog, LakeSchema};
 
+pub use postgres::VERSION as POSTGRES_VERSION;
+
 /// Name of the database that SQL clients see.
 pub(crate) const CATALOG: &str = "sprint_reports";
+/// Where names without a schema are looked for.
+const SCHEMA: &str = "marts";
 
 /// Schemas of the catalog, in the direction the data flows.
 pub(crate) const SCHEMAS: [&str; 7] = [
@@ -90,8 +97,7 @@ pub struct Sessions {
     runtime: Arc<RuntimeEnv>,
     tables: Tables,
     raw: RawZone,
-    releases: Releases,
-    meta: MetaDb,
+    system: System,
 }
 
 impl Sessions {
@@ -99,16 +105,34 @@ impl Sessions {
         runtime: Arc<RuntimeEnv>,
         tables: Tables,
         raw: RawZone,
-        releases: Releases,
-        meta: MetaDb,
+        system: System,
     ) -> Self {
         Self {
             runtime,
             tables,
             raw,
-            releases,
-            meta,
+            system,
         }
+    }
+
+    /// A session for the queries of users: as [`Sessions::open`], and for PostgreSQL clients a
+    /// catalog of theirs; functions that make much from nothing are bounded,
+    /// and every query can be stopped.
+    pub(crate) fn open_for_queries<'a>(
+        &'a self,
+        snapshot: &'a Snapshot,
+    ) -> BoxFuture<'a, Result<SessionContext>> {
+        Box::pin(async move {
+            let context = self.open(snapshot).await?;
+            postgres::install(&context)?;
+            crate::query::bound(&context);
+            let state = context.state_ref();
+            let interruptible = SessionStateBuilder::new_from_existing(context.state())
+                .with_physical_optimizer_rule(Arc::new(interrupt::Interruptible))
+                .build();
+            *state.write() = interruptible;
+            Ok(context)
+        })
     }
 
     /// A session over a snapshot, with `raw` and `system` beside it. Tables are opened, and views
@@ -131,7 +155,7 @@ impl Sessions {
                 &TableName::new("raw", "records"),
                 TableSource::Provider(raw),
             );
-            for (name, provider) in crate::system::tables(&self.meta, &self.releases) {
+            for (name, provider) in crate::system::tables(&self.system) {
                 catalog.set(
                     &TableName::new("system", name),
                     TableSource::Provider(provider),
@@ -173,7 +197,7 @@ pub fn set(context: &SessionContext, name: &TableName, source: TableSource) -> R
         .as_ref()
         .and_then(|schema| schema.downcast_ref::<LakeSchema>());
     let schema =
-        schema.ok_or_else(|| Error::Query(format!("there is no schema '{}'", name.schema)))?;
+        schema.ok_or_else(|| Error::query(format!("there is no schema '{}'", name.schema)))?;
     schema.set(&name.name, source);
     Ok(())
 }
@@ -196,7 +220,7 @@ pub(crate) fn plain(runtime: Arc<RuntimeEnv>) -> SessionContext {
 
 fn context(runtime: Arc<RuntimeEnv>) -> SessionContext {
     let config = SessionConfig::new()
-        .with_default_catalog_and_schema(CATALOG, "marts")
+        .with_default_catalog_and_schema(CATALOG, SCHEMA)
         .with_create_default_catalog_and_schema(false)
         .with_information_schema(true)
         .set_str("datafusion.execution.time_zone", "UTC")
@@ -208,5 +232,9 @@ fn context(runtime: Arc<RuntimeEnv>) -> SessionContext {
         // Knows the plan nodes of Delta writes; plans everything else as usual.
         .with_query_planner(DeltaPlanner::new())
         .build();
-    SessionContext::new_with_state(state)
+    let context = SessionContext::new_with_state(state);
+    for function in functions::all() {
+        context.register_udf(function);
+    }
+    context
 }

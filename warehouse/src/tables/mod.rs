@@ -157,13 +157,13 @@ impl Tables {
         })
     }
 
-    /// Replaces the whole content of a model's table; returns the new version.
+    /// Replaces the whole content of a model's table; returns the new version and its rows.
     pub fn overwrite<'a>(
         &'a self,
         table: &'a TableName,
         rows: DataFrame,
         run_id: &'a str,
-    ) -> BoxFuture<'a, Result<u64>> {
+    ) -> BoxFuture<'a, Result<(u64, u64)>> {
         Box::pin(async move {
             let failed = |error: DeltaTableError| Error::table(table, "writing", error);
             let existing = self.latest(table).await?;
@@ -191,8 +191,11 @@ impl Tables {
                 .await
                 .map_err(failed)?;
             let version = delta.version().map(as_u64).unwrap_or_default();
+            let files = delta.snapshot().map_err(failed)?.log_data();
+            let rows = files.iter().filter_map(|file| file.num_records());
+            let rows = rows.sum::<usize>() as u64;
             self.remember(table, delta).await;
-            Ok(version)
+            Ok((version, rows))
         })
     }
 

@@ -1,5 +1,7 @@
 //! The object store behind the lake, chosen by URL.
 
+mod s3;
+
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
@@ -24,31 +26,22 @@ pub struct Store {
 
 impl Store {
     /// Opens the store that a URL names.
-    pub fn open(url: &str) -> Result<Self> {
+    pub async fn open(url: &str) -> Result<Self> {
         let refuse = |reason: String| Error::StoreUrl {
             url: url.to_string(),
             reason,
         };
-        let Some(path) = url.strip_prefix("file:") else {
-            return Err(refuse(
-                "write file:PATH; other stores are not built into this version".to_string(),
-            ));
+        let (root, base, prefix) = match url.split_once(':') {
+            Some(("file", path)) => local(path).map_err(refuse)?,
+            Some(("s3", _)) => s3::open(url).await?,
+            _ => {
+                return Err(refuse(
+                    "write file:PATH or s3://BUCKET/PREFIX; other stores are not built into this version"
+                        .to_string(),
+                ));
+            }
         };
-        let folder = FilePath::new(path.strip_prefix("//").unwrap_or(path));
-        std::fs::create_dir_all(folder)
-            .map_err(|error| refuse(format!("can't create the folder: {error}")))?;
-        let folder: PathBuf = folder
-            .canonicalize()
-            .map_err(|error| refuse(format!("can't open the folder: {error}")))?;
-        let base = Url::from_directory_path(&folder)
-            .map_err(|()| refuse("the path is not absolute".to_string()))?;
-        let prefix =
-            Path::from_absolute_path(&folder).map_err(|error| refuse(error.to_string()))?;
-        Ok(Self {
-            root: Arc::new(LocalFileSystem::new()),
-            base,
-            prefix,
-        })
+        Ok(Self { root, base, prefix })
     }
 
     /// The store, rooted above the lake.
@@ -123,4 +116,17 @@ impl Store {
         files.sort();
         Ok(files)
     }
+}
+
+/// A folder of this machine.
+fn local(path: &str) -> Result<(Arc<dyn ObjectStore>, Url, Path), String> {
+    let folder = FilePath::new(path.strip_prefix("//").unwrap_or(path));
+    std::fs::create_dir_all(folder).map_err(|error| format!("can't create the folder: {error}"))?;
+    let folder: PathBuf = folder
+        .canonicalize()
+        .map_err(|error| format!("can't open the folder: {error}"))?;
+    let base =
+        Url::from_directory_path(&folder).map_err(|()| "the path is not absolute".to_string())?;
+    let prefix = Path::from_absolute_path(&folder).map_err(|error| error.to_string())?;
+    Ok((Arc::new(LocalFileSystem::new()), base, prefix))
 }
