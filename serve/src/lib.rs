@@ -1,16 +1,22 @@
-//! Protocols over the warehouse: reports over HTTP.
+//! Protocols over the warehouse: reports over HTTP, SQL over the PostgreSQL protocol.
 //!
 //! Handlers parse, call [`warehouse::QueryService`] with a named query, and shape the answer. This
 //! crate never sees ingest or transform.
 
+#[allow(unused_qualifications, reason = "written by the macros of utoipa")]
 mod http;
+mod postgres;
 mod report;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use axum::ServiceExt;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use warehouse::Warehouse;
 
+pub use http::openapi;
 pub use report::{ReportError, SprintReport, sprint_report};
 
 /// Why the server can't start or go on.
@@ -28,47 +34,83 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The PostgreSQL protocol would be open to other machines.
+    #[error(
+        "serve.postgres = \"{0}\": this version serves the PostgreSQL protocol without users, and so only on a loopback address; write 127.0.0.1:PORT"
+    )]
+    NotLoopback(String),
     /// Accepting connections failed.
     #[error("the HTTP server stopped: {0}")]
     Stopped(std::io::Error),
 }
 
-/// A server whose port is bound and that answers once it is run.
+/// Where the protocols listen; port 0 takes a free one.
+#[derive(Debug, Clone)]
+pub struct Addresses {
+    /// REST.
+    pub http: String,
+    /// PostgreSQL; empty: not served.
+    pub postgres: String,
+}
+
+/// A server whose ports are bound and that answers once it is run.
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
-    address: SocketAddr,
+    http: SocketAddr,
+    postgres: Option<postgres::Endpoint>,
     warehouse: Warehouse,
 }
 
 impl Server {
-    /// Binds the port; port 0 takes a free one.
-    pub async fn bind(warehouse: Warehouse, address: &str) -> Result<Self, Error> {
-        let setting = "serve.http, or --port-http";
+    /// Binds the ports.
+    pub async fn bind(warehouse: Warehouse, addresses: &Addresses) -> Result<Self, Error> {
         let failed = |source| Error::Bind {
-            address: address.to_string(),
-            setting,
+            address: addresses.http.clone(),
+            setting: "serve.http, or --port-http",
             source,
         };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
-        let bound = listener.local_addr().map_err(failed)?;
+        http::install_metrics();
+        let listener = TcpListener::bind(&addresses.http).await.map_err(failed)?;
+        let http = listener.local_addr().map_err(failed)?;
+        let postgres = match addresses.postgres.as_str() {
+            "" => None,
+            address => Some(postgres::Endpoint::bind(warehouse.clone(), address).await?),
+        };
         Ok(Self {
             listener,
-            address: bound,
+            http,
+            postgres,
             warehouse,
         })
     }
 
-    /// The address that is bound.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// The address of REST.
+    pub fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// The address of PostgreSQL, if it is served.
+    pub fn postgres(&self) -> Option<SocketAddr> {
+        self.postgres.as_ref().map(postgres::Endpoint::address)
     }
 
     /// Answers until the future given ends; requests under way are finished first.
     pub async fn run(self, until: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
-        axum::serve(self.listener, http::router(self.warehouse))
+        let stop = Arc::new(Notify::new());
+        let endpoint = self.postgres.map(|endpoint| {
+            let stop = Arc::clone(&stop);
+            tokio::spawn(async move { endpoint.run(async move { stop.notified().await }).await })
+        });
+        let service = http::service(self.warehouse, self.http);
+        let served = axum::serve(self.listener, service.into_make_service())
             .with_graceful_shutdown(until)
             .await
-            .map_err(Error::Stopped)
+            .map_err(Error::Stopped);
+        stop.notify_one();
+        if let Some(endpoint) = endpoint {
+            drop(endpoint.await);
+        }
+        served
     }
 }

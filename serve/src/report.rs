@@ -3,16 +3,19 @@
 use schemas::Row;
 use serde::Serialize;
 use serde_json::Value;
-use warehouse::{Param, QueryOptions, Warehouse};
+use utoipa::ToSchema;
+use warehouse::{Origin, Param, QueryOptions, Warehouse};
 
 /// The report of one sprint.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct SprintReport {
     /// Release the report comes from.
     pub release_id: String,
     /// The sprint and its metrics.
+    #[schema(value_type = Object)]
     pub sprint: Row,
     /// The issues that were in the sprint, with what became of them.
+    #[schema(value_type = Vec<Object>)]
     pub scope: Vec<Row>,
 }
 
@@ -37,42 +40,76 @@ pub async fn sprint_report(
     connection: Option<&str>,
     as_of: Option<&str>,
 ) -> Result<SprintReport, ReportError> {
-    let mut options = QueryOptions {
-        as_of: as_of.map(str::to_string),
-        params: vec![
-            ("sprint_id", Param::Number(sprint_id)),
-            ("connection", Param::Text(connection.map(str::to_string))),
-        ],
-        ..QueryOptions::default()
+    let releases = warehouse.releases();
+    let release = match as_of {
+        Some(name) => releases.find(name).await?,
+        None => releases
+            .latest()
+            .await?
+            .ok_or(warehouse::Error::NoRelease)?,
     };
+    let release = &release.release_id;
+    sprint_report_of(warehouse, sprint_id, connection, release, Origin::default()).await
+}
+
+/// The report of a sprint in a release.
+pub(crate) async fn sprint_report_of(
+    warehouse: &Warehouse,
+    sprint_id: i64,
+    connection: Option<&str>,
+    release: &str,
+    origin: Origin,
+) -> Result<SprintReport, ReportError> {
+    let sprint = one_sprint(warehouse, sprint_id, connection, release, origin.clone()).await?;
+    let options = options(sprint_id, Some(name(&sprint)), release, origin);
+    let sql = include_str!("../../sql/queries/sprint_scope_by_id.sql");
+    let found = warehouse.query().run(sql, &options).await?;
+    Ok(SprintReport {
+        release_id: release.to_string(),
+        sprint,
+        scope: found.into_rows().await?,
+    })
+}
+
+/// One sprint of a release, with its metrics.
+pub(crate) async fn one_sprint(
+    warehouse: &Warehouse,
+    sprint_id: i64,
+    connection: Option<&str>,
+    release: &str,
+    origin: Origin,
+) -> Result<Row, ReportError> {
+    let options = options(sprint_id, connection.map(str::to_string), release, origin);
     let sql = include_str!("../../sql/queries/sprint_by_id.sql");
     let found = warehouse.query().run(sql, &options).await?;
-    let release_id = found.release().to_string();
-    // The second query must not see a release that was published meanwhile.
-    options.as_of = Some(release_id.clone());
     let mut sprints = found.into_rows().await?;
-    let name = |row: &Row| {
-        row.get("connection")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_string()
-    };
     if sprints.len() > 1 {
         let names: Vec<String> = sprints.iter().map(name).collect();
         return Err(ReportError::Ambiguous(sprint_id, names.join(", ")));
     }
-    let sprint = sprints.pop().ok_or(ReportError::NotFound(sprint_id))?;
-    options.params[1].1 = Param::Text(Some(name(&sprint)));
-    let sql = include_str!("../../sql/queries/sprint_scope_by_id.sql");
-    let scope = warehouse
-        .query()
-        .run(sql, &options)
-        .await?
-        .into_rows()
-        .await?;
-    Ok(SprintReport {
-        release_id,
-        sprint,
-        scope,
-    })
+    sprints.pop().ok_or(ReportError::NotFound(sprint_id))
+}
+
+fn options(
+    sprint_id: i64,
+    connection: Option<String>,
+    release: &str,
+    origin: Origin,
+) -> QueryOptions {
+    QueryOptions {
+        as_of: Some(release.to_string()),
+        params: vec![
+            ("sprint_id".to_string(), Param::Number(sprint_id)),
+            ("connection".to_string(), Param::Text(connection)),
+        ],
+        origin,
+        ..QueryOptions::default()
+    }
+}
+
+fn name(row: &Row) -> String {
+    row.get("connection")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_string()
 }

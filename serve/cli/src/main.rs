@@ -52,8 +52,10 @@ enum Command {
     /// Show releases
     #[command(subcommand)]
     Release(commands::release::Command),
-    /// Serve reports over HTTP
+    /// Serve reports over HTTP, SQL over the PostgreSQL protocol
     Serve(commands::serve::Arguments),
+    /// Print the description of the REST interface (OpenAPI 3.1)
+    Openapi,
     /// Say what is wrong with the set-up, and what to do
     Check,
 }
@@ -119,6 +121,7 @@ async fn run(command: Command, invocation: Invocation) -> anyhow::Result<Outcome
         Command::Sql(arguments) => Box::pin(commands::sql::run(arguments, invocation)).await,
         Command::Release(command) => Box::pin(commands::release::run(command, invocation)).await,
         Command::Serve(arguments) => Box::pin(commands::serve::run(arguments, invocation)).await,
+        Command::Openapi => commands::openapi::run(),
         Command::Check => Box::pin(commands::check::run(invocation)).await,
     }
 }

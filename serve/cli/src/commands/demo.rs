@@ -34,6 +34,9 @@ pub(crate) struct Arguments {
     /// Port of HTTP; 0 takes a free one
     #[arg(long, value_name = "N")]
     port_http: Option<u16>,
+    /// Port of the PostgreSQL protocol; 0 takes a free one
+    #[arg(long, value_name = "N")]
+    port_postgres: Option<u16>,
     /// Seed of the simulated history
     #[arg(long, default_value_t = 7)]
     seed: u64,
@@ -53,8 +56,11 @@ pub(crate) async fn run(arguments: Arguments, invocation: Invocation) -> anyhow:
     let server = if arguments.exit {
         None
     } else {
-        let address = &settings.serve.http;
-        Some(super::serve::bind(warehouse.clone(), address, arguments.port_http).await?)
+        let ports = super::serve::Ports {
+            http: arguments.port_http,
+            postgres: arguments.port_postgres,
+        };
+        Some(super::serve::bind(warehouse.clone(), &settings, &ports).await?)
     };
     make_key(Path::new(KEY_FILE))?;
     let site = site(Path::new(SITE_FILE), arguments.seed)?;
@@ -73,11 +79,16 @@ pub(crate) async fn run(arguments: Arguments, invocation: Invocation) -> anyhow:
     show(&warehouse, &refreshed, quiet).await?;
     if let Some(server) = server {
         if !quiet {
-            println!("reports over HTTP   http://{}", server.address());
+            println!("reports over HTTP   http://{}", server.http());
             println!(
                 "sprints             http://{}/api/v1/sprints/",
-                server.address()
+                server.http()
             );
+            if let Some(address) = server.postgres() {
+                println!(
+                    "SQL for BI tools    psql postgres://{address}/sprint_reports   (this machine only, no sign-in yet)"
+                );
+            }
             println!("SQL                 sprint-reports sql 'select * from sprint_metrics'");
             println!("stop with ctrl-c");
         }

@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod demo;
+pub(crate) mod openapi;
 pub(crate) mod refresh;
 pub(crate) mod release;
 pub(crate) mod serve;

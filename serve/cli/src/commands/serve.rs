@@ -1,37 +1,59 @@
-//! `serve`: reports over HTTP.
+//! `serve`: reports over HTTP, SQL over the PostgreSQL protocol.
 
-use serve::Server;
+use serve::{Addresses, Server};
 use warehouse::Warehouse;
 
 use crate::Invocation;
 use crate::exit::Outcome;
+use crate::settings::Settings;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Port of HTTP on the configured address; 0 takes a free one
     #[arg(long, value_name = "N")]
     port_http: Option<u16>,
+    /// Port of the PostgreSQL protocol on the configured address; 0 takes a free one
+    #[arg(long, value_name = "N")]
+    port_postgres: Option<u16>,
 }
 
 pub(crate) async fn run(arguments: Arguments, invocation: Invocation) -> anyhow::Result<Outcome> {
     let (settings, warehouse) = super::open(&invocation).await?;
-    let server = bind(warehouse, &settings.serve.http, arguments.port_http).await?;
-    println!("listening on http://{}", server.address());
+    let ports = Ports {
+        http: arguments.port_http,
+        postgres: arguments.port_postgres,
+    };
+    let server = bind(warehouse, &settings, &ports).await?;
+    println!("listening on http://{}", server.http());
+    if let Some(address) = server.postgres() {
+        println!("listening on postgres://{address}/sprint_reports");
+    }
     server.run(stop_signal()).await?;
     Ok(Outcome::Done)
 }
 
-/// Binds the configured address, or the port that a flag names.
+/// Ports that flags name.
+#[derive(Debug, Default)]
+pub(crate) struct Ports {
+    pub(crate) http: Option<u16>,
+    pub(crate) postgres: Option<u16>,
+}
+
+/// Binds the configured addresses, or the ports that flags name.
 pub(crate) async fn bind(
     warehouse: Warehouse,
-    configured: &str,
-    port: Option<u16>,
+    settings: &Settings,
+    ports: &Ports,
 ) -> anyhow::Result<Server> {
-    let address = match (port, configured.rsplit_once(':')) {
+    let address = |configured: &str, port: Option<u16>| match (port, configured.rsplit_once(':')) {
         (Some(port), Some((host, _))) => format!("{host}:{port}"),
         _ => configured.to_string(),
     };
-    Ok(Server::bind(warehouse, &address).await?)
+    let addresses = Addresses {
+        http: address(&settings.serve.http, ports.http),
+        postgres: address(&settings.serve.postgres, ports.postgres),
+    };
+    Ok(Server::bind(warehouse, &addresses).await?)
 }
 
 /// Ends when the process is asked to stop.

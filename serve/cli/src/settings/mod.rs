@@ -59,6 +59,7 @@ pub(crate) struct Cache {
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Serve {
     pub(crate) http: String,
+    pub(crate) postgres: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
