@@ -6,7 +6,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 BIN := $(TARGET)/debug/sprint-reports
 PORT_HTTP ?= 8080
 
-.PHONY: demo test fmt lint unit clients soak bench deny setup
+.PHONY: demo test fmt lint unit clients soak bench deny setup services
 
 # Simulated Jira → ingest over HTTP → Delta tables → SQL models → a sprint report and a server.
 demo: setup
@@ -23,16 +23,16 @@ lint:
 	cargo clippy --workspace --all-targets -- -D warnings
 
 # The binary first: the end-to-end tests run it.
-unit:
+unit: services
 	cargo build --workspace
 	cargo test --workspace --no-fail-fast
 
-# Foreign clients against the simulated Jira.
+# Foreign clients against the simulated Jira and against the SQL endpoint.
 clients: setup
 	tests/clients/run.sh
 
 # Long runs: the tests that are ignored elsewhere because they take minutes.
-soak: setup
+soak: setup services
 	cargo build --workspace
 	cargo test --workspace --no-fail-fast -- --ignored --nocapture
 
@@ -45,6 +45,10 @@ bench: setup
 deny:
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
 	cargo deny check bans licenses sources
+
+# What the tests start beside the product.
+services: setup
+	tests/services/install.sh
 
 setup:
 	@.ci/setup

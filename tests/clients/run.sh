@@ -1,5 +1,5 @@
 #!/bin/sh
-# Unmodified Jira clients against the simulator: one line per check, non-zero exit if one fails.
+# Unmodified clients: of Jira against the simulator, of PostgreSQL against the SQL endpoint. One line per check, non-zero exit if one fails.
 # Installs the pinned clients once, into the build folder.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -25,5 +25,6 @@ fi
 # Beside its modules, where Node looks for them.
 cp "$here/node/jirajs.mjs" "$cache/node/jirajs.mjs"
 
-exec "$cache/venv/bin/python" -B "$here/python/clients.py" "$target/debug/jira-simulator" \
+"$cache/venv/bin/python" -B "$here/python/clients.py" "$target/debug/jira-simulator" \
   --node "$cache/node/jirajs.mjs"
+"$cache/venv/bin/python" -B "$here/sql/clients.py" "$target/debug/sprint-reports" "$here/sql/Listing.java"

@@ -9,8 +9,12 @@
 
 mod demo;
 mod errors;
+mod escapes;
 mod faults;
+mod http;
 mod real_input;
+mod releases;
+mod s3;
 mod truth;
 mod twice;
 
@@ -40,8 +44,22 @@ fn connected(site: &Simulator) -> Product {
     Product::connected(site.url(), &account.email, &account.token)
 }
 
+/// A product that has synced and published once, shared by tests that only read.
+async fn filled() -> &'static Product {
+    static FILLED: tokio::sync::OnceCell<Product> = tokio::sync::OnceCell::const_new();
+    FILLED
+        .get_or_init(|| async {
+            let site = small_site().await;
+            let product = connected(&site);
+            product.run(&["sync"]).ok();
+            product.run(&["refresh"]).ok();
+            product
+        })
+        .await
+}
+
 /// The tables that a sync and a refresh fill, each with its key.
-const TABLES: [(&str, &str); 17] = [
+const TABLES: [(&str, &str); 21] = [
     (
         "jira.board_columns",
         "connection, board_id, ordinal, status_key",
@@ -52,6 +70,7 @@ const TABLES: [(&str, &str); 17] = [
     ("jira.fields", "connection, field_id"),
     ("jira.issues", "connection, issue_id"),
     ("jira.projects", "connection, project_id"),
+    ("jira.sites", "connection"),
     ("jira.sprints", "connection, sprint_id"),
     ("jira.statuses", "connection, status_id"),
     ("jira.users", "connection, user_id"),
@@ -63,6 +82,9 @@ const TABLES: [(&str, &str); 17] = [
         "marts.issue_points_periods",
         "connection, issue_id, from_at",
     ),
+    ("marts.sprint_burndown", "connection, sprint_id, ordinal"),
+    ("marts.sprint_burndown_daily", "connection, sprint_id, day"),
+    ("marts.velocity", "connection, board_id, sprint_id"),
     (
         "marts.issue_sprint_periods",
         "connection, issue_id, from_at",

@@ -1,12 +1,18 @@
-//! Harness of the end-to-end tests: the real binary in a folder of its own, a simulated Jira in
-//! this process, and what both say in typed form.
+//! Harness of the tests from outside: the real binary in a folder of its own, its server on free
+//! ports with clients of both protocols, a simulated Jira in this process, S3 servers.
 #![expect(clippy::expect_used, clippy::panic, reason = "a harness of tests")]
+
+mod s3;
+mod server;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
+
+pub use s3::{S3, lying_bucket};
+pub use server::{Answer, Postgres, Refused, Server, refused};
 
 /// Path of the binary under test: beside the test's own target folder.
 pub fn binary() -> PathBuf {
@@ -39,6 +45,7 @@ pub fn test_data() -> Option<PathBuf> {
 #[derive(Debug)]
 pub struct Product {
     folder: tempfile::TempDir,
+    environment: Vec<(String, String)>,
 }
 
 /// How a command ended.
@@ -72,6 +79,7 @@ impl Default for Product {
     fn default() -> Self {
         Self {
             folder: tempfile::tempdir().expect("a temporary folder"),
+            environment: Vec::new(),
         }
     }
 }
@@ -95,6 +103,12 @@ impl Product {
         product
     }
 
+    /// With variables in its environment.
+    pub fn with_environment(mut self, variables: Vec<(String, String)>) -> Self {
+        self.environment.extend(variables);
+        self
+    }
+
     /// The folder it runs in.
     pub fn path(&self) -> &Path {
         self.folder.path()
@@ -115,7 +129,8 @@ impl Product {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .env_remove("SPRINT_REPORTS_FAULT")
-            .env_remove("RUST_BACKTRACE");
+            .env_remove("RUST_BACKTRACE")
+            .envs(self.environment.iter().cloned());
         command
     }
 
