@@ -226,10 +226,59 @@ fn libraries_do_not_read_the_environment() {
             let text = fs::read_to_string(path).unwrap();
             let code = text.split("#[cfg(test)]").next().unwrap();
             assert!(
-                !code.contains("env::var"),
+                !code.contains("env::var") && !code.contains("from_env("),
                 "{} reads the environment",
                 path.display()
             );
         }
     }
+}
+
+/// Building and testing use the same features of shared crates; else the engine is compiled twice.
+#[test]
+fn tests_change_no_features_of_what_is_built() {
+    let features = |edges: &str| {
+        let arguments = [
+            "tree",
+            "--workspace",
+            "--offline",
+            "--prefix",
+            "none",
+            "-f",
+            "{p} {f}",
+        ];
+        let output = std::process::Command::new(env!("CARGO"))
+            .args(arguments)
+            .args(["-e", edges])
+            .current_dir(root())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            text.lines().count() > 100,
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let lines = text
+            .lines()
+            .map(|line| line.trim_end_matches(" (*)").to_string());
+        lines.collect::<BTreeSet<_>>()
+    };
+    let (built, tested) = (features("normal,build"), features("normal,build,dev"));
+    let names: BTreeSet<_> = built
+        .iter()
+        .filter_map(|line| line.rsplit_once(' '))
+        .collect();
+    let versions: BTreeSet<_> = names.iter().map(|(package, _)| *package).collect();
+    let more: Vec<_> = tested
+        .difference(&built)
+        .filter(|line| {
+            line.rsplit_once(' ')
+                .is_some_and(|(package, _)| versions.contains(package))
+        })
+        .collect();
+    assert!(
+        more.is_empty(),
+        "only in tests: {more:?}; move what asks for it to [dependencies]"
+    );
 }

@@ -29,7 +29,7 @@ pub use release::{
     CheckOutcome, ModelState, NewRelease, Release, ReleaseSummary, Releases, TableState,
 };
 pub use session::{POSTGRES_VERSION, Sessions, Snapshot, TableSource, blank, set};
-pub use store::Store;
+pub use store::{Store, StoreOptions};
 pub use tables::{Commit, Tables, Written, batch_to_rows, rows_to_batch};
 
 /// Where the warehouse keeps its data and what it may use.
@@ -37,6 +37,8 @@ pub use tables::{Commit, Tables, Written, batch_to_rows, rows_to_batch};
 pub struct Config {
     /// Lake: `file:PATH` or `s3://BUCKET/PREFIX`.
     pub store_url: String,
+    /// What the store needs beside its URL.
+    pub store_options: StoreOptions,
     /// Metadata database: `sqlite:PATH`.
     pub metadata_url: String,
     /// Memory that running queries and refreshes may hold, in bytes; beyond it they spill.
@@ -57,6 +59,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             store_url: "file:./data/lake".to_string(),
+            store_options: StoreOptions::default(),
             metadata_url: "sqlite:./data/meta.db".to_string(),
             memory_bytes: 512 << 20,
             spill_dir: None,
@@ -87,7 +90,7 @@ struct Inner {
 impl Warehouse {
     /// Opens the lake and the metadata database, creating both where they don't exist.
     pub async fn open(config: &Config) -> Result<Self> {
-        let store = Store::open(&config.store_url).await?;
+        let store = Store::open(&config.store_url, &config.store_options).await?;
         let meta = MetaDb::open(&config.metadata_url).await?;
         let raw = RawZone::new(store.clone());
         let runtime = session::runtime(config)?;

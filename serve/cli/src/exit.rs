@@ -60,40 +60,27 @@ pub(crate) fn report(outcome: anyhow::Result<Outcome>, json: bool) -> ExitCode {
 }
 
 fn classify(error: &anyhow::Error) -> (ExitCode, Blame) {
-    if error.downcast_ref::<SettingsError>().is_some()
-        || error.downcast_ref::<UsageError>().is_some()
-    {
-        return (ExitCode::from(USAGE), Blame::User);
-    }
-    if let Some(error) = error.downcast_ref::<warehouse::Error>() {
-        let settings = matches!(
-            error,
-            warehouse::Error::StoreUrl { .. } | warehouse::Error::MetadataUrl { .. }
-        );
-        return (
-            if settings {
-                ExitCode::from(USAGE)
-            } else {
-                FAILED
-            },
-            error.blame(),
-        );
-    }
-    if let Some(error) = error.downcast_ref::<ingest::Error>() {
-        let settings = matches!(error, ingest::Error::Settings { .. });
-        return (
-            if settings {
-                ExitCode::from(USAGE)
-            } else {
-                FAILED
-            },
-            error.blame(),
-        );
-    }
-    if let Some(error) = error.downcast_ref::<transform::Error>() {
-        return (FAILED, error.blame());
-    }
-    (FAILED, Blame::Us)
+    let (is_usage, blame) = if let Some(error) = error.downcast_ref::<warehouse::Error>() {
+        use warehouse::Error as E;
+        let is_setting = matches!(error, E::StoreUrl { .. } | E::MetadataUrl { .. });
+        (is_setting, error.blame())
+    } else if let Some(error) = error.downcast_ref::<ingest::Error>() {
+        let is_setting = matches!(error, ingest::Error::Settings { .. });
+        (is_setting, error.blame())
+    } else if let Some(error) = error.downcast_ref::<transform::Error>() {
+        let is_argument = matches!(error, transform::Error::UnknownModel(_));
+        (is_argument, error.blame())
+    } else if error.is::<SettingsError>() || error.is::<UsageError>() {
+        (true, Blame::User)
+    } else {
+        (false, Blame::Us)
+    };
+    let code = if is_usage {
+        ExitCode::from(USAGE)
+    } else {
+        FAILED
+    };
+    (code, blame)
 }
 
 /// The error in one sentence, its context first.

@@ -14,6 +14,30 @@ use url::Url;
 
 use crate::{Error, Result};
 
+/// Credentials and endpoints of a store, by the names of its tools (`AWS_REGION`, …). Shown without
+/// their values.
+#[derive(Clone, Default)]
+pub struct StoreOptions(Vec<(String, String)>);
+
+impl StoreOptions {
+    /// Options by name.
+    pub fn new(options: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self(options.into_iter().collect())
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
+    }
+}
+
+impl std::fmt::Debug for StoreOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set()
+            .entries(self.iter().map(|(name, _)| name))
+            .finish()
+    }
+}
+
 /// The object store behind the lake. All paths are built here and nowhere else.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -26,14 +50,14 @@ pub struct Store {
 
 impl Store {
     /// Opens the store that a URL names.
-    pub async fn open(url: &str) -> Result<Self> {
+    pub async fn open(url: &str, options: &StoreOptions) -> Result<Self> {
         let refuse = |reason: String| Error::StoreUrl {
             url: url.to_string(),
             reason,
         };
         let (root, base, prefix) = match url.split_once(':') {
             Some(("file", path)) => local(path).map_err(refuse)?,
-            Some(("s3", _)) => s3::open(url).await?,
+            Some(("s3", _)) => s3::open(url, options).await?,
             _ => {
                 return Err(refuse(
                     "write file:PATH or s3://BUCKET/PREFIX; other stores are not built into this version"

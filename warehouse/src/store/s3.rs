@@ -1,5 +1,5 @@
 //! Lakes on S3 and what speaks like it. The bucket comes from the URL; credentials, region and
-//! endpoint from the environment, by the names that all S3 tools use (`AWS_ACCESS_KEY_ID`,
+//! endpoint from options by the names that all S3 tools use (`AWS_ACCESS_KEY_ID`,
 //! `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT`, `AWS_ALLOW_HTTP`, …).
 
 use std::sync::{Arc, LazyLock};
@@ -17,6 +17,7 @@ use object_store::{
 };
 use url::Url;
 
+use super::StoreOptions;
 use crate::{Error, Result};
 
 /// Longest time that a request is tried again.
@@ -52,7 +53,10 @@ static REGISTERED: LazyLock<()> = LazyLock::new(|| {
 });
 
 /// Opens a bucket and makes sure that its conditional writes hold.
-pub(super) async fn open(url: &str) -> Result<(Arc<dyn ObjectStore>, Url, Path)> {
+pub(super) async fn open(
+    url: &str,
+    options: &StoreOptions,
+) -> Result<(Arc<dyn ObjectStore>, Url, Path)> {
     LazyLock::force(&REGISTERED);
     let refuse = |reason: String| Error::StoreUrl {
         url: url.to_string(),
@@ -70,15 +74,17 @@ pub(super) async fn open(url: &str) -> Result<(Arc<dyn ObjectStore>, Url, Path)>
         max_retries: 8,
         retry_timeout: RETRY,
     };
-    // The environment says whether plain HTTP is allowed; the options must not take that back.
-    let plain = std::env::var("AWS_ALLOW_HTTP").is_ok_and(|value| value == "true" || value == "1");
-    let client = ClientOptions::new()
-        .with_timeout(REQUEST)
-        .with_allow_http(plain);
-    let store = AmazonS3Builder::from_env()
+    let mut store = AmazonS3Builder::new()
+        .with_client_options(ClientOptions::new().with_timeout(REQUEST))
+        .with_retry(retry);
+    for (name, value) in options.iter() {
+        // What the store does not know is another tool's.
+        if let Ok(key) = name.to_ascii_lowercase().parse() {
+            store = store.with_config(key, value);
+        }
+    }
+    let store = store
         .with_bucket_name(bucket)
-        .with_retry(retry)
-        .with_client_options(client)
         .build()
         .map_err(|error| refuse(error.to_string()))?;
     let store: Arc<dyn ObjectStore> = Arc::new(store);

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Duration, Utc};
 
 use crate::generate::driver::{Driver, Job};
+use crate::generate::words;
 use crate::world::Edit;
 use crate::world::model::{IssueKind, SprintState};
 use crate::world::site::{CANCELLED, DONE, ON_HOLD, TO_DO, TRIAGE};
@@ -70,6 +71,7 @@ impl Driver<'_> {
             let edit = Edit::CreateSprint {
                 board: self.world.boards[board].id,
                 name,
+                goal: words::goal(index),
                 start: slot.map(|slot| slot.start),
                 end: slot.map(|slot| slot.planned_end),
             };

@@ -35,6 +35,18 @@ const PLACES: [&str; 8] = [
     "during onboarding",
     "in the nightly job",
 ];
+/// What a team wants of its sprint number `index`; two in three say so.
+pub(super) fn goal(index: usize) -> String {
+    if index % 3 == 2 {
+        return String::new();
+    }
+    format!(
+        "{} {}",
+        VERBS[index % VERBS.len()],
+        THINGS[index % THINGS.len()]
+    )
+}
+
 const FAULTS: [&str; 8] = [
     "fails after time-out",
     "shows a wrong total",

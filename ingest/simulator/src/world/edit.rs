@@ -87,6 +87,7 @@ pub enum Edit {
     CreateSprint {
         board: u64,
         name: String,
+        goal: String,
         start: Option<Instant>,
         end: Option<Instant>,
     },
@@ -225,9 +226,10 @@ impl World {
             Edit::CreateSprint {
                 board,
                 name,
+                goal,
                 start,
                 end,
-            } => self.create_sprint(board, name, (start, end), at),
+            } => self.create_sprint(board, name, goal, (start, end), at),
             Edit::RenameSprint { sprint, name } => self.rename_sprint(sprint, name),
             Edit::StartSprint { sprint } => self.start_sprint(sprint, at),
             Edit::CompleteSprint { sprint, next } => self.complete_sprint(sprint, next, at),

@@ -12,6 +12,7 @@ impl World {
         &mut self,
         board: u64,
         name: String,
+        goal: String,
         planned: (Option<Instant>, Option<Instant>),
         at: Instant,
     ) -> EditResult {
@@ -30,7 +31,7 @@ impl World {
                 id,
                 board,
                 name,
-                goal: String::new(),
+                goal,
                 state: SprintState::Future,
                 created: at,
                 start: planned.0,

@@ -75,6 +75,7 @@ fn random_edit(world: &World, dice: &mut Dice) -> Edit {
             _ => Edit::CreateSprint {
                 board: 1,
                 name: "Extra".to_owned(),
+                goal: String::new(),
                 start: None,
                 end: None,
             },

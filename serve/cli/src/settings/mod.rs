@@ -178,6 +178,7 @@ impl Settings {
         }
         Ok(warehouse::Config {
             store_url: self.store.url.clone(),
+            store_options: store_options(),
             metadata_url: self.metadata.url.clone(),
             memory_bytes: self.query.memory_mib << 20,
             query_deadline: Duration::from_secs(self.query.deadline_seconds),
@@ -185,6 +186,15 @@ impl Settings {
             ..warehouse::Config::default()
         })
     }
+}
+
+/// What the environment says of object stores, by the names that their tools share.
+fn store_options() -> warehouse::StoreOptions {
+    let variables = std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.to_str().filter(|name| name.starts_with("AWS_"))?;
+        Some((name.to_string(), value.to_str()?.to_string()))
+    });
+    warehouse::StoreOptions::new(variables)
 }
 
 fn defaults() -> Result<Table, SettingsError> {

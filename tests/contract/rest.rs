@@ -1,0 +1,170 @@
+//! `rest.md`: paths, the shape of every answer, and the errors.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use tests::Server;
+
+use crate::filled;
+use crate::page::{Page, same};
+
+/// Types found at each path of a JSON value.
+type Shape = BTreeMap<String, BTreeSet<&'static str>>;
+
+fn shape(path: &str, value: &Value, found: &mut Shape) {
+    let kind = match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let dot = if path.is_empty() { "" } else { "." };
+                shape(&format!("{path}{dot}{name}"), value, found);
+            }
+            return;
+        }
+        Value::Array(items) => {
+            for item in items {
+                shape(&format!("{path}[]"), item, found);
+            }
+            return;
+        }
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+    };
+    found.entry(path.to_string()).or_default().insert(kind);
+}
+
+/// The requests that show a path: all that its fields can be must come up in them.
+async fn answers(server: &Server, path: &str) -> Vec<Value> {
+    let sprints = server.get("/api/v1/sprints/?limit=1000").await.json();
+    let sprints = sprints.as_array().unwrap().clone();
+    let ids: Vec<_> = sprints.iter().map(|row| row["sprint_id"].clone()).collect();
+    let boards: BTreeSet<_> = sprints
+        .iter()
+        .filter_map(|row| row["board_id"].as_i64())
+        .collect();
+    let paths: Vec<String> = match path {
+        path if path.contains("/sprints/{id}") => ids
+            .iter()
+            .map(|id| path.replace("{id}", &id.to_string()))
+            .collect(),
+        path if path.contains("/boards/{id}") => boards
+            .iter()
+            .map(|id| path.replace("{id}", &id.to_string()))
+            .collect(),
+        path => vec![path.to_string()],
+    };
+    let mut answers = Vec::new();
+    for path in paths {
+        let answer = if path == "/api/v1/sql" {
+            let query = "select 1 as n, null as nothing, 'x' as t, 2.5::double as d, true as b";
+            server.post(&path, &json!({"query": query})).await
+        } else {
+            server.get(&path).await
+        };
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        answers.push(answer.json());
+    }
+    answers
+}
+
+/// The fields of an answer with their types; `as PATH` is replaced by the fields of that answer.
+fn fields(page: &Page, heading: &str) -> Vec<Vec<String>> {
+    let rows = page.table(heading).into_iter();
+    rows.flat_map(|row| match row[1].strip_prefix("as ") {
+        Some(other) => fields(page, other)
+            .into_iter()
+            .map(|inner| vec![format!("{}.{}", row[0], inner[0]), inner[1].clone()])
+            .collect(),
+        None => vec![row],
+    })
+    .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn paths_and_shapes() {
+    let server = Server::start(filled().await);
+    let page = Page::read("rest.md");
+    let api = server.get("/api/v1/openapi.json").await.json();
+    assert!(api["openapi"].as_str().unwrap().starts_with("3.1"));
+    let mut paths = Vec::new();
+    for (path, methods) in api["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys() {
+            paths.push(format!("{} {path}", method.to_uppercase()));
+        }
+    }
+    let headings = page.headings();
+    let promised: Vec<String> = headings
+        .iter()
+        .filter(|heading| **heading != "Errors")
+        .map(ToString::to_string)
+        .collect();
+    same(&promised, &paths, "paths of rest.md");
+    for heading in &promised {
+        let path = heading.split_once(' ').unwrap().1;
+        if path == "/metrics" {
+            continue;
+        }
+        let mut found = Shape::new();
+        for answer in answers(&server, path).await {
+            shape("", &answer, &mut found);
+        }
+        let rows = fields(&page, heading);
+        let promised: Vec<String> = rows.iter().map(|row| row[0].clone()).collect();
+        let product: Vec<String> = found.keys().cloned().collect();
+        same(&promised, &product, heading);
+        for row in rows {
+            let allowed: BTreeSet<&str> = row[1].split(" or ").collect();
+            let seen: BTreeSet<&str> = found[&row[0]].iter().copied().collect();
+            let never: Vec<_> = allowed
+                .difference(&seen)
+                .filter(|kind| **kind != "null")
+                .collect();
+            assert!(
+                seen.is_subset(&allowed) && never.is_empty(),
+                "{heading}: {} is {seen:?}, and {allowed:?} on the page",
+                row[0]
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn errors() {
+    let server = Server::start(filled().await);
+    for row in Page::read("rest.md").table("Errors") {
+        let (method, path) = row[0].split_once(' ').unwrap();
+        let answer = match method {
+            "GET" => server.get(path).await,
+            _ => {
+                let (path, body) = path.split_once(' ').unwrap();
+                server
+                    .post(path, &serde_json::from_str(body).unwrap())
+                    .await
+            }
+        };
+        assert_eq!(
+            answer.status.to_string(),
+            row[1],
+            "{}: {}",
+            row[0],
+            answer.body
+        );
+        let error = answer.json()["error"].clone();
+        assert_eq!(
+            error["code"],
+            row[2].as_str(),
+            "{}: {}",
+            row[0],
+            answer.body
+        );
+        let mut found = Shape::new();
+        shape("", &error, &mut found);
+        for field in ["code", "message", "request_id"] {
+            assert!(found[field].contains("string"), "{}: {field}", row[0]);
+        }
+        assert!(error["details"].is_object());
+        assert_eq!(answer.header("x-correlation-id"), error["request_id"]);
+    }
+}
