@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use simulator::Simulator;
-use tests::Product;
+use tests::{Product, filled, small_site_in};
 
 use crate::page::{Page, same};
-use crate::{connected, filled, site};
 
 /// What the help of a command lists: subcommands and options.
 fn helped(product: &Product, command: &[&str]) -> (Vec<String>, Vec<String>) {
@@ -107,13 +106,13 @@ async fn situation(name: &str) -> (Product, Option<Simulator>) {
             None,
         ),
         "a site" => {
-            let site = site(2026).await;
-            (connected(&site), Some(site))
+            let site = small_site_in(2026).await;
+            (Product::reading(&site), Some(site))
         }
         // Its newest records bear instants that no table can hold.
         "a site with unreadable records" => {
-            let site = site(9999).await;
-            (connected(&site), Some(site))
+            let site = small_site_in(9999).await;
+            (Product::reading(&site), Some(site))
         }
         other => panic!("commands.md: '{other}' is no known situation"),
     }

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use tests::Server;
+use tests::{Server, filled};
 
-use crate::filled;
 use crate::page::{Page, same};
 
 /// Types found at each path of a JSON value.

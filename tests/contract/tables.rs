@@ -1,8 +1,7 @@
 //! `tables.md`: every column of every table that SQL clients see.
 
-use tests::Server;
+use tests::{Server, filled};
 
-use crate::filled;
 use crate::page::{Page, same};
 
 /// Schemas whose tables are promised; the others are steps on the way.

@@ -3,9 +3,7 @@
 use std::net::TcpListener;
 
 use simulator::{Fault, FaultKind, Settings};
-use tests::{Ended, Product};
-
-use crate::{connected, small_site};
+use tests::{Ended, Product, small_site};
 
 /// The error is one line that says all of these.
 #[track_caller]
@@ -76,7 +74,7 @@ async fn a_wrong_token() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_that_is_html() {
     let site = small_site().await;
-    let product = connected(&site);
+    let product = Product::reading(&site);
     site.inject(Fault::new("/rest/api/3/issue/bulkfetch", FaultKind::Html).times(1000));
     let ended = product.run(&["sync"]);
     assert_says(&ended, 1, &["bulkfetch", "JSON"]);
@@ -93,7 +91,7 @@ async fn a_page_that_is_html() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_passing_fault_is_got_over() {
     let site = small_site().await;
-    let product = connected(&site);
+    let product = Product::reading(&site);
     site.inject(Fault::status("/rest/api/3/issue/bulkfetch", 503).times(1));
     site.inject(Fault::new("/rest/api/3/changelog/bulkfetch", FaultKind::TruncatedBody).times(1));
     site.inject(Fault::new("/rest/api/3/search/jql", FaultKind::Html).times(1));
@@ -152,7 +150,7 @@ fn wrong_usage() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn check_says_what_is_well_and_what_is_not() {
     let site = small_site().await;
-    let product = connected(&site);
+    let product = Product::reading(&site);
     let well = product.run(&["check"]).ok();
     assert!(
         well.out.contains("connection site") && well.out.contains("reachable"),

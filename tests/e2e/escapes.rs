@@ -6,9 +6,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
-use tests::{Product, Server, refused};
-
-use crate::filled;
+use tests::{Product, Server, filled, refused};
 
 struct Escape {
     sqlstate: String,

@@ -1,6 +1,7 @@
 //! Killed at any moment and started again, the product holds the same as undisturbed.
 
-use crate::{assert_same, connected, small_site};
+use crate::assert_same;
+use tests::{Product, small_site};
 
 /// Points of `sync` at which it is killed.
 const SYNC: [&str; 9] = [
@@ -26,11 +27,11 @@ const REFRESH: [&str; 4] = [
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_any_point_and_started_again_gives_the_same_tables() {
     let site = small_site().await;
-    let undisturbed = connected(&site);
+    let undisturbed = Product::reading(&site);
     undisturbed.run(&["sync"]).ok();
     undisturbed.run(&["refresh"]).ok();
     for point in SYNC {
-        let product = connected(&site);
+        let product = Product::reading(&site);
         let killed = product.run_with_fault(&["sync"], &format!("kill@{point}"));
         assert_eq!(
             killed.code, None,
@@ -42,7 +43,7 @@ async fn killed_at_any_point_and_started_again_gives_the_same_tables() {
         assert_same(&undisturbed, &product);
     }
     for point in REFRESH {
-        let product = connected(&site);
+        let product = Product::reading(&site);
         product.run(&["sync"]).ok();
         let killed = product.run_with_fault(&["refresh"], &format!("kill@{point}"));
         assert_eq!(
@@ -55,7 +56,7 @@ async fn killed_at_any_point_and_started_again_gives_the_same_tables() {
         assert_same(&undisturbed, &product);
     }
     // The killed runs are recorded as what they are.
-    let product = connected(&site);
+    let product = Product::reading(&site);
     product.run_with_fault(&["sync"], "kill@jira.issues.committed");
     product.run(&["sync"]).ok();
     product.run(&["refresh"]).ok();
@@ -68,7 +69,7 @@ async fn killed_at_any_point_and_started_again_gives_the_same_tables() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_is_said_and_leaves_no_half_release() {
     let site = small_site().await;
-    let product = connected(&site);
+    let product = Product::reading(&site);
     let ended = product.run_with_fault(&["sync"], "full@jira.issues.before_commit");
     assert_eq!(ended.code, Some(1));
     assert!(
@@ -89,7 +90,7 @@ async fn a_full_disk_is_said_and_leaves_no_half_release() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_really_full_disk_is_said_too() {
     let site = small_site().await;
-    let product = connected(&site);
+    let product = Product::reading(&site);
     let lake = product.path().join("small");
     std::fs::create_dir(&lake).unwrap();
     let mounted = std::process::Command::new("mount")

@@ -1,9 +1,7 @@
 //! REST from outside.
 
 use serde_json::{Value, json};
-use tests::{Product, Server};
-
-use crate::filled;
+use tests::{Product, Server, filled};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reads_come_from_one_release_and_say_which() {

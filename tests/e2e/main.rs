@@ -12,51 +12,12 @@ mod errors;
 mod escapes;
 mod faults;
 mod http;
-mod real_input;
 mod releases;
 mod s3;
 mod truth;
 mod twice;
 
-use chrono::{DateTime, TimeZone, Utc};
-use simulator::{Settings, Simulator, WorldSettings};
 use tests::Product;
-
-/// The instant at which the simulated histories of these tests end.
-fn now() -> DateTime<Utc> {
-    Utc.with_ymd_and_hms(2026, 3, 4, 10, 0, 0).unwrap()
-}
-
-/// A simulated site with a small world.
-async fn small_site() -> Simulator {
-    let world = WorldSettings::small(11, now());
-    Simulator::start(Settings {
-        world,
-        ..Settings::default()
-    })
-    .await
-    .unwrap()
-}
-
-/// A product connected to a simulated site.
-fn connected(site: &Simulator) -> Product {
-    let account = Settings::default().account;
-    Product::connected(site.url(), &account.email, &account.token)
-}
-
-/// A product that has synced and published once, shared by tests that only read.
-async fn filled() -> &'static Product {
-    static FILLED: tokio::sync::OnceCell<Product> = tokio::sync::OnceCell::const_new();
-    FILLED
-        .get_or_init(|| async {
-            let site = small_site().await;
-            let product = connected(&site);
-            product.run(&["sync"]).ok();
-            product.run(&["refresh"]).ok();
-            product
-        })
-        .await
-}
 
 /// The tables that a sync and a refresh fill, each with its key.
 const TABLES: [(&str, &str); 21] = [

@@ -1,16 +1,15 @@
 //! The lake on S3.
 
-use simulator::Settings;
-use tests::{Product, S3, Server, lying_bucket};
+use tests::{Product, S3, Server, lying_bucket, small_site};
 
-use crate::{assert_same, connected, small_site};
+use crate::assert_same;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_main_job_on_s3_gives_the_same_as_on_disk() {
     let bucket = S3::start();
     let site = small_site().await;
-    let local = connected(&site);
-    let remote = connected(&site).with_environment(bucket.environment("teams/one"));
+    let local = Product::reading(&site);
+    let remote = Product::reading(&site).with_environment(bucket.environment("teams/one"));
     for product in [&local, &remote] {
         product.run(&["sync"]).ok();
         product.run(&["refresh"]).ok();
@@ -36,15 +35,11 @@ async fn the_main_job_on_s3_gives_the_same_as_on_disk() {
 async fn of_two_writers_on_s3_one_wins() {
     let bucket = S3::start();
     let site = small_site().await;
-    let one = connected(&site).with_environment(bucket.environment("shared"));
+    let one = Product::reading(&site).with_environment(bucket.environment("shared"));
     one.run(&["sync"]).ok();
     // Both have built everything and stand before the same release when the other publishes.
     let contenders: Vec<_> = (0..2)
-        .map(|_| {
-            let account = Settings::default().account;
-            Product::connected(site.url(), &account.email, &account.token)
-                .with_environment(bucket.environment("shared"))
-        })
+        .map(|_| Product::reading(&site).with_environment(bucket.environment("shared")))
         .collect();
     let children: Vec<_> = contenders
         .iter()

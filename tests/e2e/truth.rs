@@ -2,11 +2,10 @@
 //! its sprints started and ended.
 
 use std::collections::BTreeMap;
+use tests::{Product, now};
 
 use serde_json::Value;
 use simulator::{Settings, Simulator, WorldSettings};
-
-use crate::{connected, now};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_issue_of_every_sprint_has_the_outcome_the_site_noted() {
@@ -21,7 +20,7 @@ async fn every_issue_of_every_sprint_has_the_outcome_the_site_noted() {
     })
     .await
     .unwrap();
-    let product = connected(&site);
+    let product = Product::reading(&site);
     product.run(&["sync"]).ok();
     product.run(&["refresh"]).ok();
     let mut scope: BTreeMap<i64, BTreeMap<i64, Value>> = BTreeMap::new();
@@ -78,7 +77,7 @@ async fn every_issue_of_every_sprint_has_the_outcome_the_site_noted() {
 }
 
 /// What is known of an issue's sprints, for the message of a failing comparison.
-fn history(product: &tests::Product, issue: u64) -> Vec<Value> {
+fn history(product: &Product, issue: u64) -> Vec<Value> {
     product.sql(&format!(
         "select sprint_ids, from_at, to_at from marts.issue_sprint_periods where issue_id = {issue}"
     ))

@@ -1,11 +1,12 @@
 //! Reading again what has not changed, and only what has changed.
 
-use crate::{assert_same, connected, small_site};
+use crate::assert_same;
+use tests::{Product, small_site};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_sync_reads_next_to_nothing_and_publishes_nothing() {
     let site = small_site().await;
-    let product = connected(&site);
+    let product = Product::reading(&site);
     product.run(&["sync"]).ok();
     product.run(&["refresh"]).ok();
     assert_eq!(product.releases(), 1);
@@ -32,10 +33,10 @@ async fn a_second_sync_reads_next_to_nothing_and_publishes_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replaying_raw_gives_the_same_tables_without_the_site() {
     let site = small_site().await;
-    let product = connected(&site);
+    let product = Product::reading(&site);
     product.run(&["sync"]).ok();
     product.run(&["refresh"]).ok();
-    let copy = connected(&site);
+    let copy = Product::reading(&site);
     copy.run(&["sync"]).ok();
     copy.run(&["refresh"]).ok();
     let before = site.requests().len();
@@ -48,10 +49,10 @@ async fn replaying_raw_gives_the_same_tables_without_the_site() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reading_everything_again_changes_nothing() {
     let site = small_site().await;
-    let product = connected(&site);
+    let product = Product::reading(&site);
     product.run(&["sync"]).ok();
     product.run(&["refresh"]).ok();
-    let fresh = connected(&site);
+    let fresh = Product::reading(&site);
     fresh.run(&["sync"]).ok();
     fresh.run(&["sync", "--full"]).ok();
     fresh.run(&["refresh"]).ok();

@@ -4,6 +4,7 @@
 
 mod s3;
 mod server;
+mod site;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use serde_json::Value;
 
 pub use s3::{S3, lying_bucket};
 pub use server::{Answer, Postgres, Refused, Server, refused};
+pub use site::{filled, now, small_site, small_site_in};
 
 /// Path of the binary under test: beside the test's own target folder.
 pub fn binary() -> PathBuf {

@@ -89,7 +89,7 @@ fn dependencies_point_one_way() {
         ),
         (
             "tests",
-            &["schemas (test)", "simulator (test)", "warehouse (test)"],
+            &["schemas (test)", "simulator", "warehouse (test)"],
         ),
     ]);
     let crates = crates();

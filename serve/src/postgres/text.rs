@@ -1,5 +1,6 @@
-//! The text of numbers and instants, as PostgreSQL writes them: `16` and not `16.0`, an instant
-//! without a fraction when it has none. Everything else is left to the encoder of rows.
+//! Values as PostgreSQL writes them where the encoder of rows would not: `16` and not `16.0`, an
+//! instant without a fraction when it has none, and no text with a NUL, which no PostgreSQL text can
+//! hold and at which clients in C would cut it off.
 
 use std::sync::Arc;
 
@@ -15,16 +16,16 @@ use arrow::error::ArrowError;
 use chrono::{DateTime, Utc};
 use pgwire::api::results::{FieldFormat, FieldInfo};
 
-/// The batch with the columns that are asked for as text written, where the encoder would write
-/// them in another way than PostgreSQL.
+/// The batch with those columns written here, for the formats that the client asks for.
 pub(super) fn written(batch: RecordBatch, fields: &[FieldInfo]) -> Result<RecordBatch, ArrowError> {
     let mut columns = batch.columns().to_vec();
     let mut schema: Vec<_> = batch.schema_ref().fields().iter().cloned().collect();
     for (index, info) in fields.iter().enumerate().take(columns.len()) {
-        if info.format() != FieldFormat::Text {
-            continue;
-        }
-        if let Some(column) = column(&columns[index]) {
+        let column = match info.format() {
+            FieldFormat::Text => column(&columns[index]),
+            FieldFormat::Binary => without_nul(&columns[index]),
+        };
+        if let Some(column) = column {
             schema[index] = Arc::new(Field::new(schema[index].name(), DataType::Utf8, true));
             columns[index] = column;
         }
@@ -33,7 +34,7 @@ pub(super) fn written(batch: RecordBatch, fields: &[FieldInfo]) -> Result<Record
     RecordBatch::try_new_with_options(Arc::new(Schema::new(schema)), columns, &rows)
 }
 
-/// A column of numbers or instants as text; `None` for others.
+/// A column as text; `None` where the encoder writes it well.
 fn column(column: &ArrayRef) -> Option<ArrayRef> {
     let texts: StringArray = match column.data_type() {
         DataType::Float64 => texts(column.as_primitive::<Float64Type>(), |value| {
@@ -56,9 +57,26 @@ fn column(column: &ArrayRef) -> Option<ArrayRef> {
                 TimeUnit::Nanosecond => instants::<TimestampNanosecondType>(column, zone),
             }
         }
-        _ => return None,
+        _ => return without_nul(column),
     };
     Some(Arc::new(texts))
+}
+
+/// A column of texts with another sign for NUL; `None` when it holds none.
+fn without_nul(column: &ArrayRef) -> Option<ArrayRef> {
+    let texts: Vec<Option<&str>> = match column.data_type() {
+        DataType::Utf8 => column.as_string::<i32>().iter().collect(),
+        DataType::LargeUtf8 => column.as_string::<i64>().iter().collect(),
+        DataType::Utf8View => column.as_string_view().iter().collect(),
+        _ => return None,
+    };
+    if !texts.iter().flatten().any(|text| text.contains('\0')) {
+        return None;
+    }
+    let clean = texts
+        .into_iter()
+        .map(|text| text.map(|text| text.replace('\0', "\u{fffd}")));
+    Some(Arc::new(clean.collect::<StringArray>()))
 }
 
 fn texts<T: arrow::datatypes::ArrowPrimitiveType>(
@@ -162,6 +180,16 @@ mod tests {
         }
         assert_eq!(real(0.1), "0.1");
         assert_eq!(real(1_000_000.0), "1e+06");
+    }
+
+    #[test]
+    fn a_text_has_no_nul() {
+        let texts: ArrayRef = Arc::new(StringArray::from(vec![Some("a\0b"), None, Some("c")]));
+        let clean = without_nul(&texts).map(|texts| texts.as_string::<i32>().clone());
+        let expected = StringArray::from(vec![Some("a\u{fffd}b"), None, Some("c")]);
+        assert_eq!(clean, Some(expected));
+        let plain: ArrayRef = Arc::new(StringArray::from(vec!["plain"]));
+        assert!(without_nul(&plain).is_none());
     }
 
     #[test]

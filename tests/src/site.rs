@@ -1,0 +1,53 @@
+//! A simulated site, and products that read it.
+
+use chrono::{DateTime, TimeZone, Utc};
+use simulator::{Settings, Simulator, WorldSettings};
+
+use crate::Product;
+
+/// The instant at which the simulated histories end.
+pub fn now() -> DateTime<Utc> {
+    now_in(2026)
+}
+
+fn now_in(year: i32) -> DateTime<Utc> {
+    Utc.with_ymd_and_hms(year, 3, 4, 10, 0, 0)
+        .single()
+        .expect("an instant")
+}
+
+/// A simulated site with a small world.
+pub async fn small_site() -> Simulator {
+    small_site_in(2026).await
+}
+
+/// The same with a history that ends in another year.
+pub async fn small_site_in(year: i32) -> Simulator {
+    let settings = Settings {
+        world: WorldSettings::small(11, now_in(year)),
+        ..Settings::default()
+    };
+    Simulator::start(settings).await.expect("a free port")
+}
+
+impl Product {
+    /// With one connection, to a simulated site.
+    pub fn reading(site: &Simulator) -> Self {
+        let account = Settings::default().account;
+        Self::connected(site.url(), &account.email, &account.token)
+    }
+}
+
+/// A product that has synced and published once, shared by tests that only read.
+pub async fn filled() -> &'static Product {
+    static FILLED: tokio::sync::OnceCell<Product> = tokio::sync::OnceCell::const_new();
+    FILLED
+        .get_or_init(|| async {
+            let site = small_site().await;
+            let product = Product::reading(&site);
+            product.run(&["sync"]).ok();
+            product.run(&["refresh"]).ok();
+            product
+        })
+        .await
+}
