@@ -1,7 +1,5 @@
 //! `commands.md`: commands with their options, and how each ends.
 
-use std::time::Duration;
-
 use simulator::Simulator;
 use tests::{Product, filled, small_site_in};
 
@@ -147,6 +145,6 @@ async fn exit_codes() {
 async fn a_server_that_is_asked_to_stop_ends_well() {
     let server = tests::Server::start(filled().await);
     assert_eq!(server.get("/health/live").await.status, 200);
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert_eq!(server.stop(), Some(0));
+    let ended = server.stop();
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
 }

@@ -1,7 +1,9 @@
 //! Killed at any moment and started again, the product holds the same as undisturbed.
 
+use serde_json::json;
+use tests::{Product, Server, filled, small_site};
+
 use crate::assert_same;
-use tests::{Product, small_site};
 
 /// Points of `sync` at which it is killed.
 const SYNC: [&str; 9] = [
@@ -114,4 +116,35 @@ async fn a_really_full_disk_is_said_too() {
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{err}");
     assert!(err.contains("the disk is full"), "{err}");
+}
+
+/// A query that fails on our side when rows were already on their way is an error on every
+/// protocol, never a shorter answer; what went wrong stands in the log only.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_query_that_fails_midway_is_never_a_shorter_answer() {
+    let many = "select * from generate_series(1, 30000)";
+    for batch in [1, 3] {
+        let fault = format!("fail@query.batch:{batch}");
+        let armed = [("SPRINT_REPORTS_FAULT", fault.as_str())];
+        let server = Server::start_with(filled().await, &armed);
+        let postgres = server.postgres().await;
+        let error = postgres.rows(many).await.unwrap_err();
+        assert_eq!(error.sqlstate, "XX000", "{error:?}");
+        assert!(!error.message.contains("injected"), "{error:?}");
+        // The fault is over; the connection is not.
+        assert_eq!(postgres.rows(many).await.unwrap().len(), 30_000);
+        let ended = server.stop();
+        assert!(ended.err.contains("injected"), "{}", ended.err);
+
+        for accept in ["application/json", "application/vnd.apache.arrow.stream"] {
+            let server = Server::start_with(filled().await, &armed);
+            let body = json!({"query": many});
+            let headers = [("accept", accept)];
+            let answer = server.post_with("/api/v1/sql", &body, &headers).await;
+            assert_eq!(answer.status, 500, "{accept}: {}", answer.body);
+            assert_eq!(answer.json()["error"]["code"], "INTERNAL_ERROR");
+            assert!(!answer.body.contains("injected"), "{}", answer.body);
+            assert_eq!(server.post("/api/v1/sql", &body).await.status, 200);
+        }
+    }
 }

@@ -236,7 +236,7 @@ async fn operation_is_observable() {
         !page.body.contains("//unpkg.com"),
         "the page needs no other server"
     );
-    assert_eq!(server.stop(), Some(0));
+    assert_eq!(server.stop().code, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

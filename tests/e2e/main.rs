@@ -12,6 +12,7 @@ mod errors;
 mod escapes;
 mod faults;
 mod http;
+mod logs;
 mod releases;
 mod s3;
 mod truth;

@@ -1,18 +1,19 @@
 //! A running `serve`, and what its clients get.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::process::Child;
 
 use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
-use crate::Product;
+use crate::{Ended, Product};
 
 /// A server of a product, stopped when dropped.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
+    log: Option<std::thread::JoinHandle<String>>,
     http: String,
     postgres: String,
     client: reqwest::Client,
@@ -105,11 +106,24 @@ pub fn refused(error: tokio_postgres::Error) -> Refused {
 impl Server {
     /// Starts `serve` on free ports.
     pub fn start(product: &Product) -> Self {
+        Self::start_with(product, &[])
+    }
+
+    /// The same with variables in its environment.
+    pub fn start_with(product: &Product, environment: &[(&str, &str)]) -> Self {
         let arguments = ["serve", "--port-http", "0", "--port-postgres", "0"];
         let mut child = product
             .command(&arguments)
+            .envs(environment.iter().copied())
             .spawn()
             .expect("the binary starts");
+        // Read all the time: a full pipe would stop the server.
+        let mut errors = child.stderr.take().expect("a pipe");
+        let log = std::thread::spawn(move || {
+            let mut log = Vec::new();
+            errors.read_to_end(&mut log).expect("a pipe");
+            String::from_utf8_lossy(&log).into_owned()
+        });
         let out = child.stdout.take().expect("a pipe");
         let mut lines = BufReader::new(out).lines().map_while(Result::ok);
         let mut address = |scheme: &str| {
@@ -120,11 +134,12 @@ impl Server {
         let http = address("http");
         let postgres = address("postgres");
         let (Some(http), Some(postgres)) = (http, postgres) else {
-            let output = child.wait_with_output().expect("an end");
-            panic!("serve ended: {}", String::from_utf8_lossy(&output.stderr));
+            drop(child.kill());
+            panic!("serve ended: {}", log.join().expect("a log"));
         };
         Self {
             child,
+            log: Some(log),
             http,
             postgres,
             client: reqwest::Client::new(),
@@ -152,12 +167,19 @@ impl Server {
 
     /// Answer to a POST of JSON.
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
-        answer(
-            self.client
-                .post(format!("http://{}{path}", self.http))
-                .json(body),
-        )
-        .await
+        self.post_with(path, body, &[]).await
+    }
+
+    /// Answer to a POST of JSON with headers.
+    pub async fn post_with(&self, path: &str, body: &Value, headers: &[(&str, &str)]) -> Answer {
+        let mut request = self
+            .client
+            .post(format!("http://{}{path}", self.http))
+            .json(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        answer(request).await
     }
 
     /// A new connection over the PostgreSQL protocol.
@@ -187,12 +209,18 @@ impl Server {
         (ticks(11) + ticks(12)) / 100.0
     }
 
-    /// Asks the process to stop and waits for its end; its exit code.
-    pub fn stop(mut self) -> Option<i32> {
+    /// Asks the process to stop and waits for its end.
+    pub fn stop(mut self) -> Ended {
         let pid = self.child.id().to_string();
         let asked = std::process::Command::new("kill").arg(pid).status();
         asked.expect("kill runs");
-        self.child.wait().expect("an end").code()
+        let code = self.child.wait().expect("an end").code();
+        let log = self.log.take().expect("it was not stopped before");
+        Ended {
+            code,
+            out: String::new(),
+            err: log.join().expect("a log"),
+        }
     }
 }
 

@@ -205,6 +205,32 @@ fn files_stay_small_enough_to_find_ones_way() {
     }
 }
 
+/// Every point at which a fault can be injected is one at which a test injects it.
+#[test]
+fn every_fault_point_is_tested() {
+    let mut points = BTreeSet::new();
+    let mut tests = String::new();
+    for path in with_extension("rs") {
+        let text = fs::read_to_string(&path).unwrap();
+        if path.components().any(|part| part.as_os_str() == "tests") {
+            tests.push_str(&text);
+            continue;
+        }
+        for call in text.split("fault::point(\"").skip(1) {
+            points.insert(call.split('"').next().unwrap().to_string());
+        }
+    }
+    assert!(points.len() >= 8, "{points:?}");
+    let untested: Vec<_> = points
+        .iter()
+        .filter(|point| !tests.contains(*point))
+        .collect();
+    assert!(
+        untested.is_empty(),
+        "no test injects a fault at {untested:?}"
+    );
+}
+
 /// Only the binary and the tests read the environment.
 #[test]
 fn libraries_do_not_read_the_environment() {

@@ -142,7 +142,11 @@ impl Releases {
             return Err(Error::ReleaseTaken(release.release_id));
         }
         fault::point("release.published")?;
-        tracing::info!(release = release.release_id, "release published");
+        tracing::info!(
+            release_id = release.release_id,
+            run_id = release.run_id,
+            "release published"
+        );
         Ok(release)
     }
 

@@ -85,11 +85,13 @@ impl MetaDb {
         .execute(&self.pool)
         .await
         .map_err(Error::meta("recording the start of a run"))?;
+        tracing::info!(run_id, pipeline, trigger, "run started");
         Ok(run_id)
     }
 
     /// Records the end of a run.
     pub async fn finish_run(&self, run_id: &str, status: &str, reason: Option<&str>) -> Result<()> {
+        tracing::info!(run_id, status, reason, "run finished");
         sqlx::query("update runs set status = ?, reason = ?, finished_at = ? where run_id = ?")
             .bind(status)
             .bind(reason)

@@ -25,7 +25,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::release::{Release, Releases};
 use crate::session::{Sessions, Snapshot};
-use crate::{Config, Error, Result, batch_to_rows};
+use crate::{Config, Error, Result, batch_to_rows, fault};
 use log::Entry;
 use workers::{Batches, Stop};
 
@@ -388,6 +388,11 @@ impl Stream for QueryStream {
             _ if late => Some(Err(Error::Deadline(self.seconds))),
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Some(Ok(batch))) => {
+                if let Err(error) = fault::point("query.batch") {
+                    self.entry.end(Some(&error));
+                    self.ended = true;
+                    return Poll::Ready(Some(Err(error)));
+                }
                 let rows = batch.num_rows() as u64;
                 if rows > self.rows_left {
                     Some(Err(Error::TooManyRows(self.rows_limit)))
