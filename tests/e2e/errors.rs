@@ -144,7 +144,7 @@ fn wrong_usage() {
     let ended = product.run(&["sql", "select 1"]);
     assert_says(&ended, 1, &["refresh"]);
     let ended = product.run(&["refresh", "--select", "no_such_model"]);
-    assert_says(&ended, 1, &["no_such_model"]);
+    assert_says(&ended, 2, &["no_such_model"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
