@@ -15,6 +15,8 @@ pub struct SyncOptions {
     pub streams: Vec<String>,
     /// Whether to forget the cursor and read everything again. Rows stay and are merged.
     pub full: bool,
+    /// Whether to look for deleted issues now, not only once a day.
+    pub sweep: bool,
     /// Whether to rebuild the tables from the raw zone instead of calling the site.
     pub replay: bool,
     /// Run it belongs to, as [`warehouse::MetaDb::start_run`] gave it; without one the sync is a
@@ -33,6 +35,7 @@ impl Default for SyncOptions {
         Self {
             streams: Vec::new(),
             full: false,
+            sweep: false,
             replay: false,
             run_id: None,
             look_back: Duration::from_secs(300),

@@ -63,13 +63,22 @@ const FILES: &[(&str, &str, &str)] = embedded![
     "jira" / "board_sprints",
     "jira" / "boards",
     "jira" / "changelog_items",
+    "jira" / "comments",
+    "jira" / "components",
     "jira" / "fields",
+    "jira" / "issue_links",
+    "jira" / "issue_types",
     "jira" / "issues",
+    "jira" / "link_types",
+    "jira" / "priorities",
     "jira" / "projects",
+    "jira" / "resolutions",
     "jira" / "sites",
     "jira" / "sprints",
     "jira" / "statuses",
     "jira" / "users",
+    "jira" / "versions",
+    "jira" / "worklogs",
 ];
 
 static CONTRACTS: LazyLock<Vec<Contract>> = LazyLock::new(|| {

@@ -21,7 +21,7 @@ mod twice;
 use tests::Product;
 
 /// The tables that a sync and a refresh fill, each with its key.
-const TABLES: [(&str, &str); 21] = [
+const TABLES: [(&str, &str); 30] = [
     (
         "jira.board_columns",
         "connection, board_id, ordinal, status_key",
@@ -29,13 +29,22 @@ const TABLES: [(&str, &str); 21] = [
     ("jira.board_sprints", "connection, board_id, sprint_id"),
     ("jira.boards", "connection, board_id"),
     ("jira.changelog_items", "connection, history_id, ordinal"),
+    ("jira.comments", "connection, comment_id"),
+    ("jira.components", "connection, component_id"),
     ("jira.fields", "connection, field_id"),
+    ("jira.issue_links", "connection, link_id"),
+    ("jira.issue_types", "connection, issue_type_id"),
     ("jira.issues", "connection, issue_id"),
+    ("jira.link_types", "connection, link_type_id"),
+    ("jira.priorities", "connection, priority_id"),
     ("jira.projects", "connection, project_id"),
+    ("jira.resolutions", "connection, resolution_id"),
     ("jira.sites", "connection"),
     ("jira.sprints", "connection, sprint_id"),
     ("jira.statuses", "connection, status_id"),
     ("jira.users", "connection, user_id"),
+    ("jira.versions", "connection, version_id"),
+    ("jira.worklogs", "connection, worklog_id"),
     (
         "marts.issue_assignee_periods",
         "connection, issue_id, from_at",

@@ -47,6 +47,12 @@ pub struct State {
     pub statuses: Vec<Value>,
     pub fields: Vec<Value>,
     pub users: Vec<Value>,
+    /// Comments of an issue that carries only some of them.
+    pub comments: BTreeMap<i64, Vec<Value>>,
+    /// When each worklog was last changed, and what it is.
+    pub worklogs: BTreeMap<i64, (i64, Value)>,
+    /// When worklogs were deleted.
+    pub worklogs_gone: BTreeMap<i64, i64>,
     /// Given instead of the real answers to paths that end so, one after the other.
     pub scripted: VecDeque<(&'static str, Reply)>,
     /// Issues that bulk fetch names in `issueErrors`.
@@ -238,7 +244,35 @@ impl State {
             "/rest/api/3/users/search" if asked.query.contains("startAt=0") => {
                 ok(json!(self.users))
             }
-            "/rest/api/3/users/search" => ok(json!([])),
+            "/rest/api/3/users/search" | "/rest/api/3/issuetype" => ok(json!([])),
+            "/rest/api/3/priority/search" | "/rest/api/3/resolution/search" => values(&[], asked),
+            "/rest/api/3/issueLinkType" => ok(json!({"issueLinkTypes": []})),
+            "/rest/api/3/worklog/updated" => {
+                let changes = self.worklogs.iter().map(|(id, (at, _))| (*at, *id));
+                changed_since(changes.collect(), asked)
+            }
+            "/rest/api/3/worklog/deleted" => {
+                let changes = self.worklogs_gone.iter().map(|(id, at)| (*at, *id));
+                changed_since(changes.collect(), asked)
+            }
+            "/rest/api/3/worklog/list" => {
+                let ids = asked.body["ids"].as_array().unwrap();
+                let found = self
+                    .worklogs
+                    .iter()
+                    .filter(|(id, _)| ids.contains(&json!(id)));
+                ok(found.map(|(_, (_, worklog))| worklog.clone()).collect())
+            }
+            path if path.ends_with("/version") || path.ends_with("/component") => {
+                values(&[], asked)
+            }
+            path if path.ends_with("/comment") => {
+                let comments = board().and_then(|issue| self.comments.get(&issue)).cloned();
+                let comments = comments.unwrap_or_default();
+                let start = asked.number("startAt") as usize;
+                let page: Vec<_> = comments.iter().skip(start).take(2).cloned().collect();
+                ok(json!({"comments": page, "startAt": start, "total": comments.len()}))
+            }
             "/rest/api/3/search/jql" => self.search(&asked.body),
             "/rest/api/3/issue/bulkfetch" => self.bulk(&asked.body),
             "/rest/api/3/changelog/bulkfetch" => self.changelogs(&asked.body),
@@ -369,12 +403,38 @@ fn asked_ids(body: &Value) -> Vec<i64> {
 }
 
 /// One value a page; a page never says how many there are.
+impl Asked {
+    fn number(&self, name: &str) -> i64 {
+        let mut pairs = self
+            .query
+            .split('&')
+            .filter_map(|pair| pair.split_once('='));
+        pairs
+            .find(|(of, _)| *of == name)
+            .unwrap()
+            .1
+            .parse()
+            .unwrap()
+    }
+}
+
+/// Two worklogs a page.
+fn changed_since(mut changes: Vec<(i64, i64)>, asked: &Asked) -> Reply {
+    let since = asked.number("since");
+    changes.retain(|(at, _)| *at >= since);
+    changes.sort_unstable();
+    let last = changes.len() <= 2;
+    changes.truncate(2);
+    let until = changes.last().map_or(since, |(at, _)| *at);
+    let values: Vec<_> = changes
+        .iter()
+        .map(|(at, id)| json!({"worklogId": id, "updatedTime": at, "properties": []}))
+        .collect();
+    ok(json!({"values": values, "since": since, "until": until, "lastPage": last}))
+}
+
 fn values(values: &[Value], asked: &Asked) -> Reply {
-    let start = asked
-        .query
-        .split('&')
-        .find_map(|pair| pair.strip_prefix("startAt="));
-    let start: usize = start.unwrap().parse().unwrap();
+    let start = asked.number("startAt") as usize;
     let page: Vec<_> = values.iter().skip(start).take(1).collect();
     ok(json!({"values": page, "isLast": start + 1 >= values.len(), "startAt": start}))
 }

@@ -52,7 +52,9 @@ impl Tables {
         let Some(filter) = concerned(contract, rows) else {
             return Ok(Vec::new());
         };
-        let batches = self.read(contract.table(), delta, Some(filter)).await?;
+        let batches = self
+            .read(contract.table(), delta, Some(filter), None)
+            .await?;
         let comparer = Comparer::new(contract)?;
         batches
             .iter()

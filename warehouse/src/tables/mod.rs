@@ -124,7 +124,31 @@ impl Tables {
             let Some(delta) = self.latest(table).await? else {
                 return Ok(Vec::new());
             };
-            let batches = self.read(table, &delta, filter.map(str::to_string)).await?;
+            let batches = self
+                .read(table, &delta, filter.map(str::to_string), None)
+                .await?;
+            let mut rows = Vec::new();
+            for batch in &batches {
+                rows.extend(batch_to_rows(batch)?);
+            }
+            Ok(rows)
+        })
+    }
+
+    /// Some columns of the rows for which an SQL condition holds; the other columns are not read.
+    pub fn columns<'a>(
+        &'a self,
+        table: &'a TableName,
+        columns: &'a [&'a str],
+        filter: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<Row>>> {
+        Box::pin(async move {
+            let Some(delta) = self.latest(table).await? else {
+                return Ok(Vec::new());
+            };
+            let columns = Some(columns.iter().map(ToString::to_string).collect());
+            let filter = Some(filter.to_string());
+            let batches = self.read(table, &delta, filter, columns).await?;
             let mut rows = Vec::new();
             for batch in &batches {
                 rows.extend(batch_to_rows(batch)?);
@@ -283,6 +307,7 @@ impl Tables {
         table: &TableName,
         delta: &DeltaTable,
         filter: Option<String>,
+        columns: Option<Vec<String>>,
     ) -> Result<Vec<RecordBatch>> {
         let provider = delta
             .table_provider()
@@ -294,6 +319,10 @@ impl Tables {
             if let Some(filter) = filter {
                 let condition = frame.parse_sql_expr(&filter)?;
                 frame = frame.filter(condition)?;
+            }
+            if let Some(columns) = columns {
+                let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+                frame = frame.select_columns(&columns)?;
             }
             frame.collect().await
         };

@@ -29,7 +29,7 @@ impl Tables {
             let filter = format!("connection = {}", sql_text(connection));
             let mut comparer = Comparer::new(contract)?;
             let stored = self
-                .read(table, &delta, Some(filter))
+                .read(table, &delta, Some(filter), None)
                 .await?
                 .iter()
                 .map(|batch| comparer.conform(batch))

@@ -21,6 +21,10 @@ const IDS: u32 = 5000;
 const ISSUES: u32 = 100;
 /// Projects, boards, sprints or fields of one page.
 const LISTED: u32 = 50;
+/// Comments of one page.
+const COMMENTS: u32 = 100;
+/// Most worklogs that are asked for at once.
+const BULK_WORKLOGS: usize = 1000;
 /// Users of one page.
 const USERS: u32 = 1000;
 
@@ -97,6 +101,24 @@ pub(crate) enum Ask {
     Ids,
     /// Its id and last change.
     Updated,
+}
+
+/// A page of changed worklogs.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct WorklogChanges {
+    pub(crate) values: Vec<WorklogChange>,
+    pub(crate) until: Option<i64>,
+    #[serde(default)]
+    pub(crate) last_page: bool,
+}
+
+/// A worklog that was changed, and when.
+#[derive(Debug, Clone, Copy, Deserialize, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct WorklogChange {
+    pub(crate) worklog_id: i64,
+    pub(crate) updated_time: i64,
 }
 
 #[derive(Deserialize)]
@@ -199,6 +221,40 @@ impl<'a> Api<'a> {
 
     pub(crate) async fn searched_fields(&self) -> Result<Offered<Vec<Box<RawValue>>>> {
         offered(self.values("rest/api/3/field/search", &[]).await)
+    }
+
+    pub(crate) async fn issue_types(&self) -> Result<Offered<Vec<Box<RawValue>>>> {
+        let path = "rest/api/3/issuetype";
+        offered(self.client.get(path, &[], Patience::Patient).await)
+    }
+
+    pub(crate) async fn priorities(&self) -> Result<Offered<Vec<Box<RawValue>>>> {
+        offered(self.values("rest/api/3/priority/search", &[]).await)
+    }
+
+    pub(crate) async fn resolutions(&self) -> Result<Offered<Vec<Box<RawValue>>>> {
+        offered(self.values("rest/api/3/resolution/search", &[]).await)
+    }
+
+    pub(crate) async fn link_types(&self) -> Result<Offered<Vec<Box<RawValue>>>> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Types {
+            issue_link_types: Vec<Box<RawValue>>,
+        }
+        let path = "rest/api/3/issueLinkType";
+        let types: Result<Types> = self.client.get(path, &[], Patience::Patient).await;
+        offered(types.map(|types| types.issue_link_types))
+    }
+
+    pub(crate) async fn versions(&self, project_id: i64) -> Result<Offered<Vec<Box<RawValue>>>> {
+        let path = format!("rest/api/3/project/{project_id}/version");
+        offered(self.values(&path, &[]).await)
+    }
+
+    pub(crate) async fn components(&self, project_id: i64) -> Result<Offered<Vec<Box<RawValue>>>> {
+        let path = format!("rest/api/3/project/{project_id}/component");
+        offered(self.values(&path, &[]).await)
     }
 
     /// All users; the endpoint gives bare arrays and doesn't say which is the last.
@@ -334,6 +390,67 @@ impl<'a> Api<'a> {
             }
         }
         Ok(histories)
+    }
+
+    /// All comments of an issue.
+    pub(crate) async fn comments(&self, issue_id: i64) -> Result<Offered<Vec<Box<RawValue>>>> {
+        #[derive(Deserialize)]
+        struct Page {
+            comments: Vec<Box<RawValue>>,
+            total: Option<u64>,
+        }
+        let path = format!("rest/api/3/issue/{issue_id}/comment");
+        let mut comments = Vec::new();
+        let mut start = 0;
+        loop {
+            let query = [
+                ("startAt", start.to_string()),
+                ("maxResults", COMMENTS.to_string()),
+            ];
+            let answer = self.client.get(&path, &query, Patience::Patient).await;
+            let page: Page = match offered(answer)? {
+                Offered::Yes(page) => page,
+                Offered::No(reason) => return Ok(Offered::No(reason)),
+            };
+            let position = NextOffset {
+                start,
+                got: page.comments.len() as u64,
+                is_last: None,
+                total: page.total,
+            };
+            comments.extend(page.comments);
+            match position.next() {
+                Some(next) => start = next,
+                None => return Ok(Offered::Yes(comments)),
+            }
+        }
+    }
+
+    /// One page of the worklogs that were written or edited, or of those deleted, since an instant
+    /// (included). The site leaves out the last minute.
+    pub(crate) async fn worklog_changes(
+        &self,
+        deleted: bool,
+        since_ms: i64,
+    ) -> Result<Offered<WorklogChanges>> {
+        let path = match deleted {
+            true => "rest/api/3/worklog/deleted",
+            false => "rest/api/3/worklog/updated",
+        };
+        let query = [("since", since_ms.to_string())];
+        offered(self.client.get(path, &query, Patience::Patient).await)
+    }
+
+    /// Worklogs by id. Ids that are missing are deleted or out of sight.
+    pub(crate) async fn worklogs(&self, ids: &[i64]) -> Result<Vec<Box<RawValue>>> {
+        let mut worklogs = Vec::new();
+        for part in ids.chunks(BULK_WORKLOGS) {
+            let body = json!({"ids": part});
+            let page: Vec<Box<RawValue>> =
+                self.client.post("rest/api/3/worklog/list", &body).await?;
+            worklogs.extend(page);
+        }
+        Ok(worklogs)
     }
 
     /// All values of a listing that is paged by offset.

@@ -33,6 +33,17 @@ impl Scope {
         format!("{}updated >= 0 ORDER BY updated DESC", self.projects())
     }
 
+    /// Whether a project is among those that are read.
+    pub(crate) fn holds(&self, project_key: &str) -> bool {
+        self.projects.is_empty() || self.projects.iter().any(|key| key == project_key)
+    }
+
+    /// Those of some issues.
+    pub(crate) fn among(&self, ids: &[i64]) -> String {
+        let ids: Vec<_> = ids.iter().map(i64::to_string).collect();
+        format!("{}id in ({})", self.projects(), ids.join(", "))
+    }
+
     /// A text that is equal for equal scopes.
     pub(crate) fn identity(&self) -> String {
         let mut keys = self.projects.clone();

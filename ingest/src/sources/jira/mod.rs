@@ -6,6 +6,7 @@
 mod api;
 mod context;
 mod discover;
+mod document;
 mod fields;
 mod greet;
 mod jql;

@@ -7,29 +7,19 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use schemas::TableName;
+use schemas::{RawRecord, TableName};
 use warehouse::{Commit, RawFile, Warehouse, fault};
 
 use super::context::Context;
+use super::streams::children::{self, Family};
 use super::streams::issues::mark_name;
-use super::streams::{BOARDS, CHANGELOGS, FIELDS, ISSUES, REFERENCE, batch, reference};
+use super::streams::sweep::{self, ABSENCES};
+use super::streams::{BOARDS, CHANGELOGS, FIELDS, ISSUES, REFERENCE, batch, reference, worklogs};
 use crate::land::{self, Landing, Received};
 use crate::{Connection, Event, Progress, Result, StreamReport, SyncReport};
 
 /// Mark that is set while the tables are being rebuilt.
 pub(super) const OPEN: &str = "replay_open";
-
-const TABLES: &[&str] = &[
-    "projects",
-    "statuses",
-    "boards",
-    "board_columns",
-    "fields",
-    "sprints",
-    "board_sprints",
-    "users",
-    "changelog_items",
-];
 
 /// A landed listing.
 struct Landed {
@@ -60,11 +50,10 @@ pub(crate) async fn replay(
         .tables()
         .clear(&issues_table, name, &marked(1))
         .await?;
-    for table in TABLES {
-        warehouse
-            .tables()
-            .clear(&TableName::new("jira", *table), name, &plain)
-            .await?;
+    let others = schemas::contracts().iter().map(schemas::Contract::table);
+    // What the site says of itself is in no record.
+    for table in others.filter(|table| table.name != ISSUES && table.name != "sites") {
+        warehouse.tables().clear(table, name, &plain).await?;
     }
     fault::point("ingest.replay.cleared")?;
     let mut landing = Landing::open(warehouse, name, run_id, false).await?;
@@ -98,7 +87,20 @@ pub(crate) async fn replay(
     }
     progress.event(&Event::Started { stream: ISSUES });
     let mut replayed = StreamReport::of(ISSUES);
-    issues(warehouse, &context, &mut landing, run_id, &mut replayed).await?;
+    // Before the issues: what belongs to a deleted issue goes with it.
+    let worked = Box::pin(worklogs::replay(warehouse, name, &mut landing, &plain)).await?;
+    let mut family = Family::new();
+    let report = &mut replayed;
+    let carried = Some(&mut family);
+    Box::pin(issues(
+        warehouse,
+        &context,
+        &mut landing,
+        run_id,
+        report,
+        carried,
+    ))
+    .await?;
     let mut done = marked(-1);
     done.marks
         .push((mark_name(name, "mapping"), context.fingerprint()));
@@ -106,7 +108,7 @@ pub(crate) async fn replay(
         .tables()
         .upsert(&issues_table, Vec::new(), &done)
         .await?;
-    reports.extend([replayed, changelogs]);
+    reports.extend([replayed, changelogs, family.links, family.comments, worked]);
     for report in &reports {
         let (records, changed) = (report.read, report.changed());
         progress.event(&Event::Finished {
@@ -128,22 +130,50 @@ pub(crate) async fn replay(
     })
 }
 
-/// Merges all issues of the raw zone, in landing order.
+/// Merges all issues of the raw zone, in landing order, with what they carry if that is asked for.
 pub(super) async fn issues(
     warehouse: &Warehouse,
     context: &Context,
     landing: &mut Landing<'_>,
     run_id: &str,
     report: &mut StreamReport,
+    mut family: Option<&mut Family>,
 ) -> Result<()> {
     let commit = Commit {
         run_id: run_id.to_string(),
         marks: Vec::new(),
     };
-    for file in warehouse.raw().files(&context.connection, ISSUES).await? {
-        let records = read(warehouse, &file).await?;
+    let connection = &context.connection;
+    let mut absences = Vec::new();
+    for file in warehouse.raw().files(connection, ABSENCES).await? {
+        let landed = warehouse.raw().read(&file).await?;
+        let at = landed.first().map(|record| record.fetched_at);
+        absences.extend(at.map(|at| (at, received(landed))));
+    }
+    absences.sort_by_key(|(at, _)| *at);
+    let mut absences = absences.into_iter().peekable();
+    for file in warehouse.raw().files(connection, ISSUES).await? {
+        let landed = warehouse.raw().read(&file).await?;
+        let Some(received_at) = landed.first().map(|record| record.fetched_at) else {
+            continue;
+        };
+        let records = received(landed);
+        while let Some((at, found)) = absences.next_if(|(at, _)| *at < received_at) {
+            sweep::apply(warehouse, connection, &found, at, &commit, report).await?;
+        }
+        sweep::revive(warehouse, connection, &records, &commit).await?;
+        if let Some(family) = family.as_deref_mut() {
+            let at = received_at;
+            children::merge(
+                warehouse, connection, landing, &records, at, &commit, family,
+            )
+            .await?;
+        }
         let (rows, _) = batch::map_issues(context, landing, &records, report).await?;
         batch::merge_issues(warehouse, rows, &commit, report).await?;
+    }
+    for (at, found) in absences {
+        sweep::apply(warehouse, connection, &found, at, &commit, report).await?;
     }
     Ok(())
 }
@@ -220,11 +250,14 @@ async fn landed(warehouse: &Warehouse, connection: &str) -> Result<Vec<Landed>> 
 }
 
 async fn read(warehouse: &Warehouse, file: &RawFile) -> Result<Vec<Received>> {
-    let records = warehouse.raw().read(file).await?;
-    let received = records.into_iter().map(|record| Received {
+    Ok(received(warehouse.raw().read(file).await?))
+}
+
+pub(super) fn received(landed: Vec<RawRecord>) -> Vec<Received> {
+    let records = landed.into_iter().map(|record| Received {
         key: record.key,
         source_updated: record.source_updated,
         payload: record.payload,
     });
-    Ok(received.collect())
+    records.collect()
 }

@@ -1,6 +1,8 @@
 //! One sync of a Jira site, in order: greet, listings, mapping, issues.
 
-use chrono::{DateTime, Utc};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::BoxFuture;
 use schemas::TableName;
 use warehouse::{Commit, Source, Step, Warehouse};
@@ -10,14 +12,25 @@ use super::context::{self, Context};
 use super::fields::fields_of;
 use super::greet::greet;
 use super::jql::Scope;
+use super::streams::children::Family;
 use super::streams::issues::{Reader, mark, mark_name};
-use super::streams::{BOARDS, CHANGELOGS, FIELDS, ISSUES, PROJECTS, Selection, fetch, reference};
+use super::streams::{
+    BOARDS, CHANGELOGS, COMPONENTS, FIELDS, ISSUES, PROJECTS, SPRINTS, Selection, VERSIONS,
+    WORKLOGS, fetch, reference, worklogs,
+};
 use super::{replay, rows};
 use crate::http::{Client, Counters};
 use crate::land::{Landing, Received};
 use crate::{
     Connection, Error, Event, Note, Progress, Result, StreamReport, SyncOptions, SyncReport,
 };
+
+/// How far back updates are read again when a sweep is due: a day, and half a day for an index that
+/// shows an update late.
+const TRAILING: Duration = Duration::from_secs(36 * 3600);
+
+/// Mark of the last sweep, in milliseconds of this machine's clock.
+const SWEPT: &str = "swept_ms";
 
 /// A sync that is under way.
 struct Sync<'a> {
@@ -90,6 +103,11 @@ pub(crate) async fn sync(
     if selection.issues {
         let begun = sync.begin(ISSUES);
         let outcome = sync.issues().await;
+        sync.end(begun, outcome).await?;
+    }
+    if selection.worklogs {
+        let begun = sync.begin(WORKLOGS);
+        let outcome = sync.worklogs().await;
         sync.end(begun, outcome).await?;
     }
     if selection.is_complete() {
@@ -180,11 +198,12 @@ impl<'a> Sync<'a> {
     }
 
     async fn read_listing(&mut self, stream: &'static str) -> Result<()> {
-        let boards = match stream {
-            super::streams::SPRINTS => self.board_ids().await?,
+        let parents = match stream {
+            SPRINTS => self.ids(BOARDS, "board_id").await?,
+            VERSIONS | COMPONENTS => self.ids(PROJECTS, "project_id").await?,
             _ => Vec::new(),
         };
-        let listing = Box::pin(fetch::fetch(&self.api, stream, &boards)).await?;
+        let listing = Box::pin(fetch::fetch(&self.api, stream, &parents)).await?;
         self.notes.extend(listing.notes);
         let Some(records) = listing.records else {
             self.reports.push(StreamReport {
@@ -216,11 +235,12 @@ impl<'a> Sync<'a> {
         Ok(())
     }
 
-    async fn board_ids(&self) -> Result<Vec<i64>> {
-        let boards = context::live(self.warehouse, self.connection, BOARDS).await?;
-        let mut ids: Vec<i64> = boards
+    /// Ids of what a table holds, in their order.
+    async fn ids(&self, table: &str, column: &str) -> Result<Vec<i64>> {
+        let rows = context::live(self.warehouse, self.connection, table).await?;
+        let mut ids: Vec<i64> = rows
             .iter()
-            .filter_map(|row| row.get("board_id")?.as_i64())
+            .filter_map(|row| row.get(column)?.as_i64())
             .collect();
         ids.sort_unstable();
         Ok(ids)
@@ -255,6 +275,8 @@ impl<'a> Sync<'a> {
         if mapped.is_some_and(|mapped| mapped != context.fingerprint()) {
             self.remap(&context).await?;
         }
+        let asked = self.options.sweep;
+        let due = sweep_is_due(self.warehouse, &self.connection.name, asked).await?;
         let mut reader = Reader {
             warehouse: self.warehouse,
             api: &self.api,
@@ -266,14 +288,52 @@ impl<'a> Sync<'a> {
             },
             run_id: self.run_id,
             batch_issues: self.options.batch_issues.max(1),
-            look_back: self.options.look_back,
+            look_back: match due {
+                true => self.options.look_back.max(TRAILING),
+                false => self.options.look_back,
+            },
             issues: StreamReport::of(ISSUES),
             changelogs: StreamReport::of(CHANGELOGS),
+            family: Family::new(),
         };
-        let outcome = Box::pin(reader.read(self.options.full)).await;
-        let reports = [reader.issues, reader.changelogs];
+        let mut outcome = Box::pin(reader.read(self.options.full)).await;
+        if due && outcome.is_ok() {
+            let swept = Box::pin(reader.sweep()).await;
+            outcome = swept.map(|notes| self.notes.extend(notes));
+        }
+        let family = reader.family;
+        let reports = [
+            reader.issues,
+            reader.changelogs,
+            family.links,
+            family.comments,
+        ];
         self.reports.extend(reports);
-        outcome
+        outcome?;
+        note_sweep(self.warehouse, &self.connection.name, self.run_id, due).await
+    }
+
+    /// Reads the worklogs that were written, edited or deleted.
+    fn worklogs(&mut self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let mut reader = worklogs::Reader {
+                warehouse: self.warehouse,
+                api: &self.api,
+                landing: &mut self.landing,
+                connection: &self.connection.name,
+                scope: Scope {
+                    projects: self.connection.projects.clone(),
+                },
+                run_id: self.run_id,
+                look_back: self.options.look_back,
+                report: StreamReport::of(WORKLOGS),
+                notes: Vec::new(),
+            };
+            let outcome = reader.read(self.options.full).await;
+            self.reports.push(reader.report);
+            self.notes.extend(reader.notes);
+            outcome
+        })
     }
 
     /// Maps all issues anew from the raw zone, because what their mapping depends on has changed.
@@ -289,7 +349,15 @@ impl<'a> Sync<'a> {
             Landing::open(self.warehouse, &self.connection.name, self.run_id, false).await?;
         let mut report = StreamReport::of(ISSUES);
         let run_id = self.run_id;
-        replay::issues(self.warehouse, context, &mut landing, run_id, &mut report).await?;
+        let mapped = replay::issues(
+            self.warehouse,
+            context,
+            &mut landing,
+            run_id,
+            &mut report,
+            None,
+        );
+        Box::pin(mapped).await?;
         let mark = (
             mark_name(&self.connection.name, "mapping"),
             context.fingerprint(),
@@ -305,6 +373,36 @@ impl<'a> Sync<'a> {
             .await?;
         Ok(())
     }
+}
+
+/// Whether all issues are to be compared with the site's: once a day, or when it is asked for. A first
+/// load has just shown them all.
+async fn sweep_is_due(warehouse: &Warehouse, connection: &str, asked: bool) -> Result<bool> {
+    let swept = mark(warehouse, connection, SWEPT).await?;
+    let day = TimeDelta::days(1).num_milliseconds();
+    Ok(asked || swept.is_some_and(|swept| Utc::now().timestamp_millis() - swept >= day))
+}
+
+/// Notes when the last sweep was, or that the first load stands for it.
+async fn note_sweep(
+    warehouse: &Warehouse,
+    connection: &str,
+    run_id: &str,
+    swept: bool,
+) -> Result<()> {
+    if !swept && mark(warehouse, connection, SWEPT).await?.is_some() {
+        return Ok(());
+    }
+    let commit = Commit {
+        run_id: run_id.to_string(),
+        marks: vec![(mark_name(connection, SWEPT), Utc::now().timestamp_millis())],
+    };
+    let table = TableName::new("jira", ISSUES);
+    warehouse
+        .tables()
+        .upsert(&table, Vec::new(), &commit)
+        .await?;
+    Ok(())
 }
 
 /// Fields that the settings name and the site doesn't have.

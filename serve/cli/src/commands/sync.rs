@@ -21,8 +21,11 @@ pub(crate) struct Arguments {
     /// Read everything again, as if for the first time
     #[arg(long)]
     full: bool,
+    /// Look for deleted issues now, not only once a day
+    #[arg(long)]
+    sweep: bool,
     /// Rebuild the tables from the raw records without calling the source
-    #[arg(long, conflicts_with = "full")]
+    #[arg(long, conflicts_with_all = ["full", "sweep"])]
     replay: bool,
 }
 
@@ -32,6 +35,7 @@ pub(crate) async fn run(arguments: Arguments, invocation: Invocation) -> anyhow:
     let options = SyncOptions {
         streams: arguments.stream,
         full: arguments.full,
+        sweep: arguments.sweep,
         replay: arguments.replay,
         ..SyncOptions::default()
     };

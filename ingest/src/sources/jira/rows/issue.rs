@@ -51,6 +51,20 @@ pub(crate) fn updated(payload: &str) -> Option<DateTime<Utc>> {
     time::instant(&outer.fields.updated).ok().flatten()
 }
 
+/// Key of the project that an issue is in.
+pub(crate) fn project_key(payload: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Outer {
+        fields: Inner,
+    }
+    #[derive(Deserialize)]
+    struct Inner {
+        project: Value,
+    }
+    let outer: Outer = serde_json::from_str(payload).ok()?;
+    text(at(&outer.fields.project, "key"))
+}
+
 /// Creation of the issue of a row, in milliseconds.
 pub(crate) fn created_ms(mapped: &Mapped) -> Option<i64> {
     let created = mapped.row.get("created_at")?;

@@ -2,6 +2,7 @@
 //! rows, whenever they are mapped.
 
 mod changelog;
+mod children;
 mod issue;
 mod reference;
 
@@ -9,10 +10,12 @@ use schemas::Row;
 use serde_json::Value;
 
 pub(crate) use changelog::changelog_rows;
-pub(crate) use issue::{created_ms, issue_row, updated};
+pub(crate) use children::{children, comment_row, link_row, row_id, worklog_row};
+pub(crate) use issue::{created_ms, issue_row, project_key, updated};
 pub(crate) use reference::{
-    board_columns, board_row, board_sprint_row, field_row, project_row, put_roles, sprint_row,
-    status_row, user_row,
+    board_columns, board_row, board_sprint_row, component_row, field_row, issue_type_row,
+    link_type_row, priority_row, project_row, put_roles, resolution_row, sprint_row, status_row,
+    user_row, version_row,
 };
 
 use super::time;

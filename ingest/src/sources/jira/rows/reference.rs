@@ -1,9 +1,11 @@
-//! Rows of what is read as a full listing: projects, boards, sprints, fields, statuses, users.
+//! Rows of what is read as a full listing: projects, boards, sprints, fields, statuses, users, versions
+//! and the like.
 
 use schemas::Row;
 use serde_json::Value;
 
 use super::super::fields::Roles;
+use super::super::time;
 use super::issue::category;
 use super::{Mapped, Refusal, at, id, parse, required, text, user};
 
@@ -55,6 +57,75 @@ pub(crate) fn user_row(connection: &str, payload: &str) -> Result<Mapped, Refusa
     mapped.put("account_type", text(at(&one, "accountType")));
     mapped.put("is_active", at(&one, "active").as_bool());
     mapped.put("time_zone", text(at(&one, "timeZone")));
+    Ok(mapped)
+}
+
+pub(crate) fn issue_type_row(connection: &str, payload: &str) -> Result<Mapped, Refusal> {
+    let one = parse(payload)?;
+    let mut mapped = named(connection, &one, "issue_type_id")?;
+    mapped.put("is_subtask", at(&one, "subtask").as_bool());
+    mapped.put("hierarchy_level", at(&one, "hierarchyLevel").as_i64());
+    mapped.put("project_id", id(at(&one, "scope.project.id")));
+    Ok(mapped)
+}
+
+/// A row of `jira.priorities`; the order of the listing is that of the priorities.
+pub(crate) fn priority_row(
+    connection: &str,
+    ordinal: i64,
+    payload: &str,
+) -> Result<Mapped, Refusal> {
+    let mut mapped = named(connection, &parse(payload)?, "priority_id")?;
+    mapped.put("ordinal", ordinal);
+    Ok(mapped)
+}
+
+pub(crate) fn resolution_row(connection: &str, payload: &str) -> Result<Mapped, Refusal> {
+    named(connection, &parse(payload)?, "resolution_id")
+}
+
+pub(crate) fn link_type_row(connection: &str, payload: &str) -> Result<Mapped, Refusal> {
+    let one = parse(payload)?;
+    let mut mapped = named(connection, &one, "link_type_id")?;
+    mapped.put("outward", text(at(&one, "outward")));
+    mapped.put("inward", text(at(&one, "inward")));
+    Ok(mapped)
+}
+
+pub(crate) fn version_row(
+    connection: &str,
+    project_id: Option<i64>,
+    payload: &str,
+) -> Result<Mapped, Refusal> {
+    let one = parse(payload)?;
+    let mut mapped = named(connection, &one, "version_id")?;
+    mapped.put("project_id", id(at(&one, "projectId")).or(project_id));
+    mapped.put("description", text(at(&one, "description")));
+    mapped.put("is_released", at(&one, "released").as_bool());
+    mapped.put("is_archived", at(&one, "archived").as_bool());
+    mapped.put_read("start_on", time::day(at(&one, "startDate")));
+    mapped.put_read("released_on", time::day(at(&one, "releaseDate")));
+    Ok(mapped)
+}
+
+pub(crate) fn component_row(
+    connection: &str,
+    project_id: Option<i64>,
+    payload: &str,
+) -> Result<Mapped, Refusal> {
+    let one = parse(payload)?;
+    let mut mapped = named(connection, &one, "component_id")?;
+    mapped.put("project_id", id(at(&one, "projectId")).or(project_id));
+    mapped.put("description", text(at(&one, "description")));
+    mapped.put("lead_id", user(at(&one, "lead")));
+    Ok(mapped)
+}
+
+/// A row with an id and a name.
+fn named(connection: &str, one: &Value, id_column: &str) -> Result<Mapped, Refusal> {
+    let mut mapped = Mapped::new(connection);
+    mapped.put(id_column, required(id(at(one, "id")), "id")?);
+    mapped.put("name", required(text(at(one, "name")), "name")?);
     Ok(mapped)
 }
 
@@ -238,6 +309,25 @@ mod tests {
         assert_eq!(mapped.remarks, ["end_at: year 9999 is out of range"]);
         let orphan = sprint_row("acme", 8, r#"{"id":"16"}"#).unwrap();
         assert_eq!(orphan.row["board_id"], json!(8));
+    }
+
+    #[test]
+    fn versions_components_and_types() {
+        let version = r#"{"id":"10010","name":"v2","released":true,"releaseDate":"2026-02-01","startDate":"soon"}"#;
+        let mapped = version_row("acme", Some(7), version).unwrap();
+        assert_eq!(mapped.row["project_id"], json!(7));
+        assert_eq!(mapped.row["released_on"], json!("2026-02-01"));
+        assert_eq!(mapped.remarks.len(), 1, "{:?}", mapped.remarks);
+        let component = r#"{"id":"1","name":"web","projectId":8,"lead":{"accountId":"u1"}}"#;
+        let row = component_row("acme", Some(7), component).unwrap().row;
+        assert_eq!(
+            (&row["project_id"], &row["lead_id"]),
+            (&json!(8), &json!("u1"))
+        );
+        let kind = r#"{"id":"3","name":"Sub-task","subtask":true,"hierarchyLevel":-1}"#;
+        let row = issue_type_row("acme", kind).unwrap().row;
+        assert_eq!(row["hierarchy_level"], json!(-1));
+        assert_eq!(priority_row("acme", 0, "{}"), Err("id is missing".into()));
     }
 
     #[test]

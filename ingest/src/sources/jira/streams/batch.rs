@@ -1,11 +1,13 @@
 //! One batch of issues with their changelogs: land raw, append the changes, merge the issues with
 //! the cursor. Killed anywhere, the next run repeats the batch to the same end.
 
+use chrono::{DateTime, Utc};
 use schemas::TableName;
 use warehouse::{Commit, Warehouse, fault};
 
 use super::super::context::Context;
 use super::super::rows;
+use super::children::ALL_COMMENTS;
 use super::{CHANGELOGS, ISSUES};
 use crate::land::{Landing, Received, split_key};
 use crate::{Result, StreamReport};
@@ -13,6 +15,7 @@ use crate::{Result, StreamReport};
 /// Issues and their history entries, as received.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
+    /// Keyed by issue, and `issue/comments` for all comments of an issue that carries only some.
     pub(crate) issues: Vec<Received>,
     /// Keyed `issue/history`.
     pub(crate) histories: Vec<Received>,
@@ -22,11 +25,12 @@ pub(crate) struct Batch {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Reach(pub(crate) Option<i64>);
 
-/// Lands a batch in the raw zone.
-pub(crate) async fn land(landing: &Landing<'_>, batch: &Batch) -> Result<()> {
-    landing.land(ISSUES, &batch.issues).await?;
+/// Lands a batch in the raw zone; returns when its issues were received.
+pub(crate) async fn land(landing: &Landing<'_>, batch: &Batch) -> Result<DateTime<Utc>> {
+    let received_at = landing.land(ISSUES, &batch.issues).await?;
     landing.land(CHANGELOGS, &batch.histories).await?;
-    Ok(fault::point("ingest.batch.landed")?)
+    fault::point("ingest.batch.landed")?;
+    Ok(received_at)
 }
 
 /// Appends the history entries of a batch.
@@ -67,7 +71,11 @@ pub(crate) async fn map_issues(
 ) -> Result<(Vec<schemas::Row>, Reach)> {
     let mut found = Vec::with_capacity(issues.len());
     let mut reach = Reach::default();
+    let issues = issues
+        .iter()
+        .filter(|record| !record.key.ends_with(ALL_COMMENTS));
     for issue in issues {
+        report.read += 1;
         match rows::issue_row(context, &issue.payload) {
             Ok(mapped) => {
                 reach.0 = reach.0.max(rows::created_ms(&mapped));
@@ -87,7 +95,6 @@ pub(crate) async fn map_issues(
             }
         }
     }
-    report.read += issues.len() as u64;
     Ok((found, reach))
 }
 

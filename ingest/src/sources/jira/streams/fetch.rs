@@ -10,12 +10,18 @@ use serde_json::value::RawValue;
 
 use super::super::api::{Api, Offered};
 use super::super::rows;
-use super::{BOARDS, FIELDS, PROJECTS, SPRINTS, STATUSES};
+use super::{
+    BOARDS, COMPONENTS, FIELDS, ISSUE_TYPES, LINK_TYPES, PRIORITIES, PROJECTS, RESOLUTIONS,
+    SPRINTS, STATUSES, VERSIONS,
+};
 use crate::land::Received;
 use crate::{Note, Result};
 
 /// Suffix of the key under which a board's configuration is landed.
 pub(crate) const CONFIGURATION: &str = "/configuration";
+
+/// A question about one parent.
+type Ask<'a> = BoxFuture<'a, Result<Offered<Vec<Box<RawValue>>>>>;
 
 /// A full listing, and what is worth knowing about it.
 #[derive(Debug, Default)]
@@ -25,14 +31,30 @@ pub(crate) struct Listing {
     pub(crate) notes: Vec<Note>,
 }
 
-/// Reads the listing of a reference stream. `boards` are the boards whose sprints are read.
-pub(crate) async fn fetch(api: &Api<'_>, stream: &'static str, boards: &[i64]) -> Result<Listing> {
+/// Reads the listing of a reference stream. `parents` are the boards whose sprints, or the projects
+/// whose versions and components are read.
+pub(crate) async fn fetch(api: &Api<'_>, stream: &'static str, parents: &[i64]) -> Result<Listing> {
     match stream {
         PROJECTS => Ok(plain(stream, api.projects().await?)),
         STATUSES => Ok(plain(stream, api.statuses().await?)),
         BOARDS => fetch_boards(api).await,
         FIELDS => fetch_fields(api).await,
-        SPRINTS => fetch_sprints(api, boards).await,
+        ISSUE_TYPES => Ok(plain(stream, api.issue_types().await?)),
+        PRIORITIES => Ok(plain(stream, api.priorities().await?)),
+        RESOLUTIONS => Ok(plain(stream, api.resolutions().await?)),
+        LINK_TYPES => Ok(plain(stream, api.link_types().await?)),
+        SPRINTS => {
+            let asks = parents.iter().map(|id| api.board_sprints(*id).boxed());
+            of_each(api, stream, "board", parents, asks.collect()).await
+        }
+        VERSIONS => {
+            let asks = parents.iter().map(|id| api.versions(*id).boxed());
+            of_each(api, stream, "project", parents, asks.collect()).await
+        }
+        COMPONENTS => {
+            let asks = parents.iter().map(|id| api.components(*id).boxed());
+            of_each(api, stream, "project", parents, asks.collect()).await
+        }
         _ => Ok(plain(stream, api.users().await?)),
     }
 }
@@ -88,23 +110,29 @@ async fn fetch_fields(api: &Api<'_>) -> Result<Listing> {
     Ok(listing)
 }
 
-async fn fetch_sprints(api: &Api<'_>, boards: &[i64]) -> Result<Listing> {
+/// What each parent lists, keyed `parent/own`.
+async fn of_each<'a>(
+    api: &Api<'_>,
+    stream: &'static str,
+    kind: &str,
+    parents: &[i64],
+    asks: Vec<Ask<'a>>,
+) -> Result<Listing> {
     let mut listing = Listing::default();
     let mut records = Vec::new();
-    let asks = boards.iter().map(|id| api.board_sprints(*id).boxed());
-    let answers = each(api, asks.collect()).await?;
-    for (board, sprints) in boards.iter().zip(answers) {
-        match sprints {
-            Offered::Yes(sprints) => records.extend(sprints.iter().map(|payload| {
+    let answers = each(api, asks).await?;
+    for (parent, answer) in parents.iter().zip(answers) {
+        match answer {
+            Offered::Yes(children) => records.extend(children.iter().map(|payload| {
                 let record = received(payload);
                 Received {
-                    key: format!("{board}/{}", record.key),
+                    key: format!("{parent}/{}", record.key),
                     ..record
                 }
             })),
             Offered::No(reason) => listing.notes.push(Note {
-                stream: SPRINTS,
-                text: format!("board {board} has no sprints: {reason}"),
+                stream,
+                text: format!("{kind} {parent} has no {stream}: {reason}"),
             }),
         }
     }
@@ -113,7 +141,7 @@ async fn fetch_sprints(api: &Api<'_>, boards: &[i64]) -> Result<Listing> {
     Ok(listing)
 }
 
-/// Asks for something of each board, several at a time, in their order.
+/// Asks for something of each, several at a time, in their order.
 async fn each<'a, T: Send + 'a>(
     api: &Api<'_>,
     asks: Vec<BoxFuture<'a, Result<Offered<T>>>>,

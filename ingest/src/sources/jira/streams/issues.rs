@@ -15,13 +15,14 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use warehouse::{Commit, Warehouse};
 
-use super::super::api::{Api, Ask, BULK_ISSUES, Found, History};
+use super::super::api::{Api, Ask, BULK_ISSUES, Found, History, Offered};
 use super::super::context::{Context, fingerprint};
 use super::super::jql::{self, Scope};
 use super::super::{rows, time};
 use super::batch::{self, Batch};
+use super::children::{self, Family};
 use super::fetch::received;
-use super::{CHANGELOGS, ISSUES};
+use super::{CHANGELOGS, ISSUES, sweep};
 use crate::http::Tokens;
 use crate::land::{Landing, Received};
 use crate::{Event, Progress, Result, StreamReport};
@@ -46,9 +47,9 @@ pub(crate) struct Reader<'r, 'a> {
     pub(crate) run_id: &'r str,
     pub(crate) batch_issues: usize,
     pub(crate) look_back: Duration,
-    /// The two reports: issues, changelogs.
     pub(crate) issues: StreamReport,
     pub(crate) changelogs: StreamReport,
+    pub(crate) family: Family,
 }
 
 /// The cursor of a connection's issues.
@@ -195,28 +196,66 @@ impl Reader<'_, '_> {
     }
 
     /// Fetches and commits changed issues, with the cursor.
-    async fn refresh(&mut self, ids: &[i64], cursor: Cursor) -> Result<()> {
+    pub(super) async fn refresh(&mut self, ids: &[i64], cursor: Cursor) -> Result<()> {
         let batch = self.fetch(ids).await?;
-        let (rows, _) = self.land(&batch).await?;
+        let (mut rows, _) = self.land(&batch).await?;
+        let followers = self.followers(&batch, &rows).await?;
+        if !followers.is_empty() {
+            let more = self.fetch(&followers).await?;
+            let (more, _) = self.land(&more).await?;
+            rows.extend(more);
+        }
         self.commit(rows, cursor).await
+    }
+
+    /// Stored sub-tasks that are in other sprints than their parent now is: they follow it, and are not
+    /// updated for that.
+    async fn followers(&self, batch: &Batch, rows: &[schemas::Row]) -> Result<Vec<i64>> {
+        let sprints: HashMap<i64, &Value> = rows
+            .iter()
+            .filter_map(|row| Some((rows::row_id(row, "issue_id")?, row.get("sprint_ids")?)))
+            .collect();
+        let mut expected: HashMap<i64, &Value> = HashMap::new();
+        for issue in &batch.issues {
+            let parent = issue.key.parse::<i64>().ok();
+            let Some(of_parent) = parent.and_then(|id| sprints.get(&id)) else {
+                continue;
+            };
+            let subtasks = rows::children(&issue.payload).subtasks;
+            expected.extend(subtasks.into_iter().map(|id| (id, *of_parent)));
+        }
+        expected.retain(|id, _| !sprints.contains_key(id));
+        let ids: Vec<i64> = expected.keys().copied().collect();
+        let stored = self.stored(&ids).await?;
+        let apart = stored.iter().filter_map(|row| {
+            let id = rows::row_id(row, "issue_id")?;
+            let differs = row.get("sprint_ids") != expected.get(&id).copied();
+            differs.then_some(id)
+        });
+        Ok(apart.collect())
+    }
+
+    /// Stored issues by id.
+    async fn stored(&self, ids: &[i64]) -> Result<Vec<schemas::Row>> {
+        let (Some(low), Some(high)) = (ids.iter().min(), ids.iter().max()) else {
+            return Ok(Vec::new());
+        };
+        let list: Vec<_> = ids.iter().map(i64::to_string).collect();
+        let filter = format!(
+            "connection = '{}' and issue_id >= {low} and issue_id <= {high} and issue_id in ({})",
+            self.context.connection.replace('\'', "''"),
+            list.join(", ")
+        );
+        let table = TableName::new("jira", "issues");
+        Ok(self.warehouse.tables().rows(&table, Some(&filter)).await?)
     }
 
     /// Ids of the issues whose stored state is not the one that the search tells.
     async fn changed(&mut self, mut found: Vec<Found>) -> Result<Vec<i64>> {
         let mut seen = HashSet::new();
         found.retain(|one| seen.insert(one.issue_id));
-        let (Some(low), Some(high)) = (seen.iter().min().copied(), seen.iter().max().copied())
-        else {
-            return Ok(Vec::new());
-        };
-        let ids: Vec<_> = seen.iter().map(i64::to_string).collect();
-        let filter = format!(
-            "connection = '{}' and issue_id >= {low} and issue_id <= {high} and issue_id in ({})",
-            self.context.connection.replace('\'', "''"),
-            ids.join(", ")
-        );
-        let table = TableName::new("jira", "issues");
-        let stored = self.warehouse.tables().rows(&table, Some(&filter)).await?;
+        let ids: Vec<i64> = seen.into_iter().collect();
+        let stored = self.stored(&ids).await?;
         let stored: HashMap<i64, i64> = stored
             .iter()
             .filter(|row| row.get("deleted_at").is_none_or(Value::is_null))
@@ -271,10 +310,41 @@ impl Reader<'_, '_> {
             .map(history)
             .collect();
         self.issues.unseen += ids.len().saturating_sub(issues.len() + withheld.len()) as u64;
+        let comments = self.further_comments(&issues).await?;
+        issues.extend(comments);
         Ok(Batch { issues, histories })
     }
 
-    async fn fetch_issues(&self, ids: &[i64]) -> Result<(Vec<Received>, Vec<(i64, String)>)> {
+    /// All comments of the issues that carry only some of them.
+    async fn further_comments(&self, issues: &[Received]) -> Result<Vec<Received>> {
+        let more = issues.iter().filter_map(|issue| {
+            let inline = rows::children(&issue.payload).comments?;
+            let id = issue.key.parse::<i64>().ok();
+            id.filter(|_| !inline.is_complete())
+        });
+        let in_flight = self.api.client().limits().in_flight.max(1);
+        let asks: Vec<BoxFuture<'_, Result<Option<Received>>>> = more
+            .map(|id| {
+                Box::pin(async move {
+                    // An issue that went in between shows nothing; what it carried stays.
+                    match self.api.comments(id).await? {
+                        Offered::Yes(comments) => Ok(Some(children::all_comments(id, &comments))),
+                        Offered::No(_) => Ok(None),
+                    }
+                }) as BoxFuture<'_, Result<Option<Received>>>
+            })
+            .collect();
+        let found: Vec<Option<Received>> = futures::stream::iter(asks)
+            .buffered(in_flight)
+            .try_collect()
+            .await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    pub(super) async fn fetch_issues(
+        &self,
+        ids: &[i64],
+    ) -> Result<(Vec<Received>, Vec<(i64, String)>)> {
         let in_flight = self.api.client().limits().in_flight.max(1);
         let calls: Vec<BoxFuture<'_, Result<Handed>>> = ids
             .chunks(BULK_ISSUES)
@@ -300,7 +370,7 @@ impl Reader<'_, '_> {
 
     /// Lands a batch and appends its history entries; returns the rows of the issues.
     async fn land(&mut self, batch: &Batch) -> Result<(Vec<schemas::Row>, batch::Reach)> {
-        batch::land(self.landing, batch).await?;
+        let received_at = batch::land(self.landing, batch).await?;
         let commit = Commit {
             run_id: self.run_id.to_string(),
             marks: Vec::new(),
@@ -319,6 +389,18 @@ impl Reader<'_, '_> {
             stream: CHANGELOGS,
             records: report.read,
         });
+        let connection = &self.context.connection;
+        sweep::revive(self.warehouse, connection, &batch.issues, &commit).await?;
+        children::merge(
+            self.warehouse,
+            &self.context.connection,
+            self.landing,
+            &batch.issues,
+            received_at,
+            &commit,
+            &mut self.family,
+        )
+        .await?;
         batch::map_issues(self.context, self.landing, &batch.issues, &mut self.issues).await
     }
 
@@ -357,6 +439,11 @@ fn history(history: &History) -> Received {
         key: format!("{}/{}", history.issue_id, record.key),
         ..record
     }
+}
+
+/// The instant in a row, in milliseconds.
+pub(crate) fn milliseconds_of(value: &Value) -> Option<i64> {
+    Some(time::instant(value).ok()??.timestamp_millis())
 }
 
 fn milliseconds(microseconds: i64) -> i64 {

@@ -1,9 +1,12 @@
 //! The kinds of records that are read of a site.
 
 pub(crate) mod batch;
+pub(crate) mod children;
 pub(crate) mod fetch;
 pub(crate) mod issues;
 pub(crate) mod reference;
+pub(crate) mod sweep;
+pub(crate) mod worklogs;
 
 use crate::{Connection, Result};
 
@@ -13,12 +16,34 @@ pub(crate) const BOARDS: &str = "boards";
 pub(crate) const FIELDS: &str = "fields";
 pub(crate) const SPRINTS: &str = "sprints";
 pub(crate) const USERS: &str = "users";
+pub(crate) const VERSIONS: &str = "versions";
+pub(crate) const COMPONENTS: &str = "components";
+pub(crate) const ISSUE_TYPES: &str = "issue_types";
+pub(crate) const PRIORITIES: &str = "priorities";
+pub(crate) const RESOLUTIONS: &str = "resolutions";
+pub(crate) const LINK_TYPES: &str = "link_types";
 pub(crate) const ISSUES: &str = "issues";
 pub(crate) const CHANGELOGS: &str = "changelogs";
+pub(crate) const ISSUE_LINKS: &str = "issue_links";
+pub(crate) const COMMENTS: &str = "comments";
+pub(crate) const WORKLOGS: &str = "worklogs";
 
 /// Streams that are read as full listings, in order: the parts that fields play depend on the
-/// boards, the sprints are asked for board by board.
-pub(crate) const REFERENCE: &[&str] = &[PROJECTS, STATUSES, BOARDS, FIELDS, SPRINTS, USERS];
+/// boards, the sprints are asked for board by board, versions and components project by project.
+pub(crate) const REFERENCE: &[&str] = &[
+    PROJECTS,
+    STATUSES,
+    BOARDS,
+    FIELDS,
+    SPRINTS,
+    USERS,
+    ISSUE_TYPES,
+    PRIORITIES,
+    RESOLUTIONS,
+    LINK_TYPES,
+    VERSIONS,
+    COMPONENTS,
+];
 
 /// What the mapping of issues depends on.
 const NEEDED_BY_ISSUES: &[&str] = &[STATUSES, BOARDS, FIELDS];
@@ -28,8 +53,9 @@ const NEEDED_BY_ISSUES: &[&str] = &[STATUSES, BOARDS, FIELDS];
 pub(crate) struct Selection {
     /// Reference streams, in order.
     pub(crate) reference: Vec<&'static str>,
-    /// Whether issues and changelogs are read; they always go together.
+    /// Whether issues are read, and with them their changelogs, links and comments.
     pub(crate) issues: bool,
+    pub(crate) worklogs: bool,
 }
 
 impl Selection {
@@ -41,12 +67,17 @@ impl Selection {
                 "board_columns" => wanted.push(BOARDS),
                 "board_sprints" => wanted.extend([BOARDS, SPRINTS]),
                 SPRINTS => wanted.extend([BOARDS, SPRINTS]),
-                ISSUES | CHANGELOGS | "changelog_items" => wanted.push(ISSUES),
+                VERSIONS => wanted.extend([PROJECTS, VERSIONS]),
+                COMPONENTS => wanted.extend([PROJECTS, COMPONENTS]),
+                ISSUES | CHANGELOGS | ISSUE_LINKS | COMMENTS | "changelog_items" => {
+                    wanted.push(ISSUES);
+                }
+                WORKLOGS => wanted.push(WORKLOGS),
                 name => match REFERENCE.iter().find(|stream| **stream == name) {
                     Some(stream) => wanted.push(stream),
                     None => {
                         return Err(connection.refuse(format!(
-                            "there is no stream '{name}'; the streams are {}, {ISSUES} and {CHANGELOGS}",
+                            "there is no stream '{name}'; the streams are {}, {ISSUES}, {CHANGELOGS}, {ISSUE_LINKS}, {COMMENTS} and {WORKLOGS}",
                             REFERENCE.join(", ")
                         )));
                     }
@@ -61,12 +92,13 @@ impl Selection {
         Ok(Self {
             reference: REFERENCE.iter().filter(reads).copied().collect(),
             issues,
+            worklogs: names.is_empty() || wanted.contains(&WORKLOGS),
         })
     }
 
     /// Whether everything is read.
     pub(crate) fn is_complete(&self) -> bool {
-        self.issues && self.reference.len() == REFERENCE.len()
+        self.issues && self.worklogs && self.reference.len() == REFERENCE.len()
     }
 }
 

@@ -11,7 +11,10 @@ use super::super::context::live;
 use super::super::fields::{self, boards_of, fields_of};
 use super::super::rows::{self, Mapped, Refusal};
 use super::fetch::CONFIGURATION;
-use super::{BOARDS, FIELDS, PROJECTS, SPRINTS, STATUSES};
+use super::{
+    BOARDS, COMPONENTS, FIELDS, ISSUE_TYPES, LINK_TYPES, PRIORITIES, PROJECTS, RESOLUTIONS,
+    SPRINTS, STATUSES, USERS, VERSIONS,
+};
 use crate::land::{Landing, Received};
 use crate::{Connection, Result, StreamReport};
 
@@ -75,7 +78,7 @@ pub(crate) async fn write(
 }
 
 /// The rows that a listing gives its own table, for looking at them without a warehouse.
-pub(crate) fn rows(stream: &str, connection: &str, records: &[Received]) -> Vec<Row> {
+pub(crate) fn rows(stream: &'static str, connection: &str, records: &[Received]) -> Vec<Row> {
     let derived = derive(stream, connection, records);
     derived
         .tables
@@ -121,21 +124,37 @@ async fn keep_stored(
     Ok(())
 }
 
-fn derive(stream: &str, connection: &str, records: &[Received]) -> Derived {
+fn derive(stream: &'static str, connection: &str, records: &[Received]) -> Derived {
     match stream {
         BOARDS => derive_boards(connection, records),
         SPRINTS => derive_sprints(connection, records),
-        PROJECTS => one_each("projects", records, |payload| {
-            rows::project_row(connection, payload)
+        PROJECTS => one_each(stream, records, |one| {
+            rows::project_row(connection, &one.payload)
         }),
-        STATUSES => one_each("statuses", records, |payload| {
-            rows::status_row(connection, payload)
+        STATUSES => one_each(stream, records, |one| {
+            rows::status_row(connection, &one.payload)
         }),
-        FIELDS => one_each("fields", records, |payload| {
-            rows::field_row(connection, payload)
+        FIELDS => one_each(stream, records, |one| {
+            rows::field_row(connection, &one.payload)
         }),
-        _ => one_each("users", records, |payload| {
-            rows::user_row(connection, payload)
+        ISSUE_TYPES => one_each(stream, records, |one| {
+            rows::issue_type_row(connection, &one.payload)
+        }),
+        PRIORITIES => derive_priorities(connection, records),
+        RESOLUTIONS => one_each(stream, records, |one| {
+            rows::resolution_row(connection, &one.payload)
+        }),
+        LINK_TYPES => one_each(stream, records, |one| {
+            rows::link_type_row(connection, &one.payload)
+        }),
+        VERSIONS => one_each(stream, records, |one| {
+            rows::version_row(connection, parent(&one.key), &one.payload)
+        }),
+        COMPONENTS => one_each(stream, records, |one| {
+            rows::component_row(connection, parent(&one.key), &one.payload)
+        }),
+        _ => one_each(USERS, records, |one| {
+            rows::user_row(connection, &one.payload)
         }),
     }
 }
@@ -158,17 +177,35 @@ impl Derived {
     }
 }
 
+/// The parent in a key such as `10000/7`.
+fn parent(key: &str) -> Option<i64> {
+    key.split('/').next()?.parse().ok()
+}
+
+/// Streams and their tables have the same name.
 fn one_each(
     table: &'static str,
     records: &[Received],
-    map: impl Fn(&str) -> Result<Mapped, Refusal>,
+    map: impl Fn(&Received) -> Result<Mapped, Refusal>,
 ) -> Derived {
     let mut derived = Derived::default();
     let mut rows = Vec::new();
     for (position, record) in records.iter().enumerate() {
-        rows.extend(derived.take(position, map(&record.payload)));
+        rows.extend(derived.take(position, map(record)));
     }
     derived.tables.push((table, rows));
+    derived
+}
+
+/// Priorities in the order of the listing.
+fn derive_priorities(connection: &str, records: &[Received]) -> Derived {
+    let mut derived = Derived::default();
+    let mut rows = Vec::new();
+    for (position, record) in records.iter().enumerate() {
+        let mapped = rows::priority_row(connection, position as i64, &record.payload);
+        rows.extend(derived.take(position, mapped));
+    }
+    derived.tables.push((PRIORITIES, rows));
     derived
 }
 
@@ -207,12 +244,7 @@ fn derive_sprints(connection: &str, records: &[Received]) -> Derived {
     let mut sprints = BTreeMap::<i64, (bool, Row)>::new();
     let mut shown = Vec::new();
     for (position, record) in records.iter().enumerate() {
-        let board = record
-            .key
-            .split('/')
-            .next()
-            .and_then(|board| board.parse().ok());
-        let Some(board_id) = board else {
+        let Some(board_id) = parent(&record.key) else {
             derived
                 .refused
                 .insert(position, "the board is not known".to_string());

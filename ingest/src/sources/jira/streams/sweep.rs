@@ -1,0 +1,456 @@
+//! The sweep: all issues that the site shows against all that are stored. It finds what an incremental
+//! read can't: issues that were deleted, hidden, or moved out of the chosen projects, and issues
+//! that were never read.
+//!
+//! Nothing is deleted on the word of the search index: what it lacks is asked for by id, and only what
+//! is missing there in two sweeps counts as deleted, since the first of them.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use schemas::{Row, TableName};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use warehouse::{Commit, Warehouse, fault};
+
+use super::super::api::Ask;
+use super::super::{rows, time};
+use super::issues::{Cursor, Reader};
+use super::{COMMENTS, ISSUE_LINKS, ISSUES, PROJECTS, WORKLOGS};
+use crate::http::Tokens;
+use crate::land::Received;
+use crate::{Note, Result, StreamReport};
+
+/// Stream of the raw zone that tells which issues the site no longer shows.
+pub(crate) const ABSENCES: &str = "issue_absences";
+
+/// Part of a project's issues that may be missing at once without a word.
+const ALARMING: f64 = 0.2;
+/// Missing issues of a project that are never worth a word.
+const UNREMARKABLE: usize = 10;
+
+/// What belongs to issues, with the columns that name them.
+const CHILDREN: [(&str, &[&str]); 4] = [
+    ("changelog_items", &["issue_id"]),
+    (COMMENTS, &["issue_id"]),
+    (WORKLOGS, &["issue_id"]),
+    (ISSUE_LINKS, &["source_issue_id", "target_issue_id"]),
+];
+
+/// What a sweep found out about an issue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    /// Not shown; it counts as deleted when that is so in the next sweep too.
+    Missing,
+    /// Deleted.
+    Gone,
+    /// Shown again.
+    Shown,
+}
+
+/// A finding, as it is landed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Absence {
+    state: State,
+    reason: Option<String>,
+}
+
+/// A stored issue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Known {
+    issue_id: i64,
+    project_id: Option<i64>,
+    project_key: String,
+    is_deleted: bool,
+    is_missing: bool,
+}
+
+impl Reader<'_, '_> {
+    /// Compares what the site shows with what is stored, and makes it equal.
+    pub(crate) async fn sweep(&mut self) -> Result<Vec<Note>> {
+        let connection = self.context.connection.clone();
+        let cursor = Cursor::load(self.warehouse, &connection).await?;
+        if cursor.high_water_ms.is_none() {
+            // The first load is under way and will show them all.
+            return Ok(Vec::new());
+        }
+        let shown = self.shown().await?;
+        let stored = known(self.warehouse, &connection).await?;
+        let live: HashSet<i64> = stored
+            .iter()
+            .filter(|known| !known.is_deleted)
+            .map(|known| known.issue_id)
+            .collect();
+        let mut unread: Vec<i64> = shown.difference(&live).copied().collect();
+        unread.sort_unstable();
+        for part in unread.chunks(self.batch_issues) {
+            self.refresh(part, cursor).await?;
+        }
+        let (missing, again): (Vec<_>, Vec<_>) = stored
+            .iter()
+            .filter(|known| !known.is_deleted)
+            .partition(|known| !shown.contains(&known.issue_id));
+        let mut findings: Vec<(i64, Absence)> = again
+            .iter()
+            .filter(|known| known.is_missing)
+            .map(|known| (known.issue_id, Absence::of(State::Shown, None)))
+            .collect();
+        for part in missing.chunks(self.batch_issues) {
+            findings.extend(self.looked_up(part).await?);
+        }
+        let records: Vec<Received> = findings
+            .iter()
+            .filter_map(|(id, finding)| {
+                Some(Received::new(
+                    id.to_string(),
+                    serde_json::to_string(finding).ok()?,
+                ))
+            })
+            .collect();
+        let commit = Commit {
+            run_id: self.run_id.to_string(),
+            marks: Vec::new(),
+        };
+        let at = self.landing.land(ABSENCES, &records).await?;
+        fault::point("ingest.absences.landed")?;
+        apply(
+            self.warehouse,
+            &connection,
+            &records,
+            at,
+            &commit,
+            &mut self.issues,
+        )
+        .await?;
+        Ok(alarms(&stored, &findings))
+    }
+
+    /// Ids of all issues that the search shows.
+    async fn shown(&mut self) -> Result<HashSet<i64>> {
+        let search = self.scope.created_since(0);
+        let (mut shown, mut token, mut seen) = (HashSet::new(), None, Tokens::default());
+        loop {
+            let page = self
+                .api
+                .search(&search, Ask::Ids, None, token.as_deref(), &mut seen)
+                .await?;
+            shown.extend(page.found.iter().map(|found| found.issue_id));
+            match page.next {
+                Some(next) => token = Some(next),
+                None => return Ok(shown),
+            }
+        }
+    }
+
+    /// Asks for issues by id that the search lacks.
+    async fn looked_up(&mut self, missing: &[&Known]) -> Result<Vec<(i64, Absence)>> {
+        let ids: Vec<i64> = missing.iter().map(|known| known.issue_id).collect();
+        let (issues, withheld) = self.fetch_issues(&ids).await?;
+        let withheld: HashSet<i64> = withheld.into_iter().map(|(id, _)| id).collect();
+        let there: HashMap<i64, Option<String>> = issues
+            .iter()
+            .filter_map(|issue| {
+                let id = issue.key.parse().ok()?;
+                Some((id, rows::project_key(&issue.payload)))
+            })
+            .collect();
+        let projects = projects(self.warehouse, &self.context.connection).await?;
+        let findings = missing.iter().filter_map(|known| {
+            let id = known.issue_id;
+            let finding = match there.get(&id) {
+                _ if withheld.contains(&id) => return None,
+                Some(Some(key)) if !self.scope.holds(key) => {
+                    Absence::of(State::Gone, Some("out_of_scope"))
+                }
+                // The index lags.
+                Some(_) if known.is_missing => Absence::of(State::Shown, None),
+                Some(_) => return None,
+                None if !known.is_missing => Absence::of(State::Missing, None),
+                None => {
+                    let project = known.project_id.and_then(|id| projects.get(&id));
+                    Absence::of(
+                        State::Gone,
+                        Some(match project {
+                            None => "project_not_visible",
+                            Some(true) => "project_archived",
+                            Some(false) => "not_visible",
+                        }),
+                    )
+                }
+            };
+            Some((id, finding))
+        });
+        Ok(findings.collect())
+    }
+}
+
+impl Absence {
+    fn of(state: State, reason: Option<&str>) -> Self {
+        Self {
+            state,
+            reason: reason.map(str::to_string),
+        }
+    }
+}
+
+/// Writes the findings of a sweep that were landed at an instant.
+pub(crate) async fn apply(
+    warehouse: &Warehouse,
+    connection: &str,
+    records: &[Received],
+    at: DateTime<Utc>,
+    commit: &Commit,
+    report: &mut StreamReport,
+) -> Result<()> {
+    let findings: HashMap<i64, Absence> = records
+        .iter()
+        .filter_map(|record| {
+            let finding = serde_json::from_str(&record.payload).ok()?;
+            Some((record.key.parse().ok()?, finding))
+        })
+        .collect();
+    let ids: Vec<i64> = findings.keys().copied().collect();
+    let mut stored = owned(warehouse, connection, ISSUES, &["issue_id"], &ids, "true").await?;
+    let mut gone: BTreeMap<i64, Value> = BTreeMap::new();
+    for row in &mut stored {
+        let Some((id, finding)) =
+            rows::row_id(row, "issue_id").and_then(|id| Some((id, findings.get(&id)?)))
+        else {
+            continue;
+        };
+        let since = row.get("missing_since").filter(|since| !since.is_null());
+        let since = since.cloned().unwrap_or_else(|| time::text(at).into());
+        match finding.state {
+            State::Shown => drop(row.remove("missing_since")),
+            State::Missing => drop(row.insert("missing_since".to_string(), since)),
+            State::Gone => {
+                let reason = finding.reason.clone().map_or(Value::Null, Value::from);
+                row.insert("missing_since".to_string(), since.clone());
+                row.insert("deleted_at".to_string(), since.clone());
+                row.insert("deleted_reason".to_string(), reason);
+                gone.insert(id, since);
+            }
+        }
+    }
+    // Before the issues: killed in between, the next sweep finds the same and finishes it.
+    bury(warehouse, connection, &gone, commit).await?;
+    let table = TableName::new("jira", ISSUES);
+    let mut written = warehouse.tables().upsert(&table, stored, commit).await?;
+    let deleted = gone.len() as u64;
+    written.deleted += deleted;
+    written.updated -= deleted.min(written.updated);
+    report.add(written);
+    Ok(())
+}
+
+/// Marks what belongs to deleted issues as deleted, since the same instant.
+async fn bury(
+    warehouse: &Warehouse,
+    connection: &str,
+    gone: &BTreeMap<i64, Value>,
+    commit: &Commit,
+) -> Result<()> {
+    let ids: Vec<i64> = gone.keys().copied().collect();
+    for (table, owners) in CHILDREN {
+        let alive = "deleted_at is null";
+        let mut rows = owned(warehouse, connection, table, owners, &ids, alive).await?;
+        for row in &mut rows {
+            let mut of_owners = owners
+                .iter()
+                .filter_map(|owner| gone.get(&rows::row_id(row, owner)?));
+            let at = of_owners.next().cloned();
+            if let Some(at) = at {
+                row.insert("deleted_at".to_string(), at);
+            }
+        }
+        let table = TableName::new("jira", table);
+        warehouse.tables().upsert(&table, rows, commit).await?;
+    }
+    Ok(())
+}
+
+/// Brings back what was deleted together with issues that are shown again, and that reading the issue
+/// doesn't bring: history entries and worklogs.
+pub(crate) async fn revive(
+    warehouse: &Warehouse,
+    connection: &str,
+    records: &[Received],
+    commit: &Commit,
+) -> Result<()> {
+    let ids: Vec<i64> = records
+        .iter()
+        .filter_map(|record| record.key.parse().ok())
+        .collect();
+    let table = TableName::new("jira", ISSUES);
+    let Some(filter) = filter(connection, &["issue_id"], &ids, "deleted_at is not null") else {
+        return Ok(());
+    };
+    let columns = ["issue_id", "deleted_at"];
+    let buried = warehouse
+        .tables()
+        .columns(&table, &columns, &filter)
+        .await?;
+    let buried: HashMap<i64, Value> = buried
+        .into_iter()
+        .filter_map(|mut row| Some((rows::row_id(&row, "issue_id")?, row.remove("deleted_at")?)))
+        .collect();
+    let ids: Vec<i64> = buried.keys().copied().collect();
+    for table in ["changelog_items", WORKLOGS] {
+        let dead = "deleted_at is not null";
+        let mut rows = owned(warehouse, connection, table, &["issue_id"], &ids, dead).await?;
+        rows.retain_mut(|row| {
+            let with = rows::row_id(row, "issue_id").and_then(|id| buried.get(&id));
+            let together = with.is_some() && row.get("deleted_at") == with;
+            row.remove("deleted_at");
+            together
+        });
+        let table = TableName::new("jira", table);
+        warehouse.tables().upsert(&table, rows, commit).await?;
+    }
+    Ok(())
+}
+
+/// Rows of a table that belong to some issues.
+async fn owned(
+    warehouse: &Warehouse,
+    connection: &str,
+    table: &str,
+    owners: &[&str],
+    ids: &[i64],
+    condition: &str,
+) -> Result<Vec<Row>> {
+    let Some(filter) = filter(connection, owners, ids, condition) else {
+        return Ok(Vec::new());
+    };
+    let table = TableName::new("jira", table);
+    Ok(warehouse.tables().rows(&table, Some(&filter)).await?)
+}
+
+/// A condition for rows of some issues; `None` for no issues.
+fn filter(connection: &str, owners: &[&str], ids: &[i64], condition: &str) -> Option<String> {
+    let (low, high) = (ids.iter().min()?, ids.iter().max()?);
+    let list: Vec<_> = ids.iter().map(i64::to_string).collect();
+    let list = list.join(", ");
+    let owned: Vec<_> = owners
+        .iter()
+        .map(|owner| format!("({owner} >= {low} and {owner} <= {high} and {owner} in ({list}))"))
+        .collect();
+    Some(format!(
+        "connection = '{}' and {condition} and ({})",
+        connection.replace('\'', "''"),
+        owned.join(" or ")
+    ))
+}
+
+/// All stored issues of a connection.
+async fn known(warehouse: &Warehouse, connection: &str) -> Result<Vec<Known>> {
+    let table = TableName::new("jira", ISSUES);
+    let filter = format!("connection = '{}'", connection.replace('\'', "''"));
+    let columns = [
+        "issue_id",
+        "project_id",
+        "project_key",
+        "missing_since",
+        "deleted_at",
+    ];
+    let rows = warehouse
+        .tables()
+        .columns(&table, &columns, &filter)
+        .await?;
+    let is_set = |row: &Row, column: &str| row.get(column).is_some_and(|value| !value.is_null());
+    let known = rows.iter().filter_map(|row| {
+        let project_key = row.get("project_key").and_then(Value::as_str);
+        Some(Known {
+            issue_id: rows::row_id(row, "issue_id")?,
+            project_id: rows::row_id(row, "project_id"),
+            project_key: project_key.unwrap_or_default().to_string(),
+            is_deleted: is_set(row, "deleted_at"),
+            is_missing: is_set(row, "missing_since"),
+        })
+    });
+    Ok(known.collect())
+}
+
+/// The projects that the account sees, and whether each is archived.
+async fn projects(warehouse: &Warehouse, connection: &str) -> Result<HashMap<i64, bool>> {
+    let table = TableName::new("jira", PROJECTS);
+    let filter = format!(
+        "connection = '{}' and deleted_at is null",
+        connection.replace('\'', "''")
+    );
+    let rows = warehouse.tables().rows(&table, Some(&filter)).await?;
+    let projects = rows.iter().filter_map(|row| {
+        let is_archived = row.get("is_archived").and_then(Value::as_bool);
+        Some((
+            rows::row_id(row, "project_id")?,
+            is_archived.unwrap_or(false),
+        ))
+    });
+    Ok(projects.collect())
+}
+
+/// A word about each project of which much is missing at once.
+fn alarms(stored: &[Known], findings: &[(i64, Absence)]) -> Vec<Note> {
+    let missing: HashSet<i64> = findings
+        .iter()
+        .filter(|(_, finding)| finding.state == State::Missing)
+        .map(|(id, _)| *id)
+        .collect();
+    let mut counts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for known in stored.iter().filter(|known| !known.is_deleted) {
+        let (of_project, out_of_sight) = counts.entry(&known.project_key).or_default();
+        *of_project += 1;
+        *out_of_sight += usize::from(missing.contains(&known.issue_id));
+    }
+    counts.retain(|_, (of_project, out_of_sight)| {
+        #[allow(clippy::cast_precision_loss, reason = "counts of issues")]
+        let share = *out_of_sight as f64 / (*of_project).max(1) as f64;
+        *out_of_sight > UNREMARKABLE && share > ALARMING
+    });
+    let notes = counts.into_iter().map(|(project, (of_project, out_of_sight))| Note {
+        stream: ISSUES,
+        text: format!(
+            "{out_of_sight} of {of_project} issues of project {project} are out of sight; they count \
+             as deleted if the next sweep doesn't see them either. If they exist, check what the \
+             account may see"
+        ),
+    });
+    notes.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(issue_id: i64, project: &str) -> Known {
+        Known {
+            issue_id,
+            project_id: Some(1),
+            project_key: project.to_string(),
+            is_deleted: false,
+            is_missing: false,
+        }
+    }
+
+    #[test]
+    fn much_that_is_missing_at_once_is_told() {
+        let stored: Vec<_> = (0..40)
+            .map(|id| known(id, "A"))
+            .chain([known(99, "B")])
+            .collect();
+        let missing = |count: i64| -> Vec<_> {
+            (0..count)
+                .map(|id| (id, Absence::of(State::Missing, None)))
+                .collect()
+        };
+        assert!(alarms(&stored, &missing(10)).is_empty());
+        let notes = alarms(&stored, &missing(11));
+        assert_eq!(notes.len(), 1);
+        assert!(
+            notes[0].text.starts_with("11 of 40 issues of project A"),
+            "{}",
+            notes[0].text
+        );
+    }
+}

@@ -1,0 +1,333 @@
+//! Worklogs: those that were written or edited, and those deleted, since the last run.
+//!
+//! The cursor is two marks on `jira.worklogs`, each the instant up to which the site has told its
+//! changes: `updated_ms` and `deleted_ms`.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use schemas::{Row, TableName};
+use serde_json::Value;
+use warehouse::{Commit, Warehouse, fault};
+
+use super::super::api::{Api, Ask, Offered, WorklogChange};
+use super::super::jql::Scope;
+use super::super::replay::received as of_raw;
+use super::super::{rows, time};
+use super::fetch::received;
+use super::issues::milliseconds_of;
+use super::{ISSUES, WORKLOGS};
+use crate::http::Tokens;
+use crate::land::{Landing, Received};
+use crate::{Error, Note, Result, StreamReport};
+
+/// Stream of the raw zone that names deleted worklogs.
+const DELETIONS: &str = "worklog_deletions";
+
+/// Reads the worklogs of one connection.
+pub(crate) struct Reader<'r, 'a> {
+    pub(crate) warehouse: &'r Warehouse,
+    pub(crate) api: &'r Api<'a>,
+    pub(crate) landing: &'r mut Landing<'a>,
+    pub(crate) connection: &'r str,
+    pub(crate) scope: Scope,
+    pub(crate) run_id: &'r str,
+    pub(crate) look_back: Duration,
+    pub(crate) report: StreamReport,
+    pub(crate) notes: Vec<Note>,
+}
+
+fn table() -> TableName {
+    TableName::new("jira", WORKLOGS)
+}
+
+impl Reader<'_, '_> {
+    /// Reads what is new; `full` reads all that the site shows again.
+    pub(crate) async fn read(&mut self, full: bool) -> Result<()> {
+        for (deleted, mark) in [(false, "updated_ms"), (true, "deleted_ms")] {
+            let mark = format!("{}/{WORKLOGS}/{mark}", self.connection);
+            let reached = self.warehouse.tables().mark(&table(), &mark).await?;
+            let look_back = i64::try_from(self.look_back.as_millis()).unwrap_or(i64::MAX);
+            let mut since = match reached.filter(|_| !full) {
+                Some(reached) => reached.saturating_sub(look_back).max(0),
+                None => 0,
+            };
+            loop {
+                let page = match self.api.worklog_changes(deleted, since).await? {
+                    Offered::Yes(page) => page,
+                    Offered::No(reason) => {
+                        self.report.offered = false;
+                        let text = format!("the site does not offer changes of worklogs: {reason}");
+                        self.notes.push(Note {
+                            stream: WORKLOGS,
+                            text,
+                        });
+                        return Ok(());
+                    }
+                };
+                let until = page.until.unwrap_or(since).max(since);
+                let commit = Commit {
+                    run_id: self.run_id.to_string(),
+                    marks: vec![(mark.clone(), until.max(reached.unwrap_or(0)))],
+                };
+                if deleted {
+                    self.remove(&page.values, &commit).await?;
+                } else {
+                    self.put(&page.values, &commit).await?;
+                }
+                if page.last_page || page.values.is_empty() {
+                    break;
+                }
+                // A page full of one instant can't tell what else happened in it.
+                if until == since {
+                    let at = DateTime::from_timestamp_millis(since).unwrap_or_default();
+                    let text = format!(
+                        "more worklogs were changed at {} than the site lists; some may be missing",
+                        time::text(at)
+                    );
+                    self.notes.push(Note {
+                        stream: WORKLOGS,
+                        text,
+                    });
+                    since = until + 1;
+                } else {
+                    since = until;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Fetches and merges changed worklogs.
+    async fn put(&mut self, changes: &[WorklogChange], commit: &Commit) -> Result<()> {
+        let stored = self.stored(changes).await?;
+        let mut asked = HashSet::new();
+        let ids: Vec<i64> = changes
+            .iter()
+            .filter(|change| stored.get(&change.worklog_id) != Some(&Some(change.updated_time)))
+            .map(|change| change.worklog_id)
+            .filter(|id| asked.insert(*id))
+            .collect();
+        self.report.read += (changes.len() - ids.len()) as u64;
+        self.report.unchanged += (changes.len() - ids.len()) as u64;
+        let payloads = match ids.as_slice() {
+            [] => Vec::new(),
+            ids => self.api.worklogs(ids).await?,
+        };
+        self.report.unseen += ids.len().saturating_sub(payloads.len()) as u64;
+        let mut records: Vec<Received> = payloads.iter().map(|one| received(one)).collect();
+        self.keep_in_scope(&mut records).await?;
+        self.landing.land(WORKLOGS, &records).await?;
+        fault::point("ingest.worklogs.landed")?;
+        let rows = mapped(self.connection, self.landing, &records, &mut self.report).await?;
+        let written = self
+            .warehouse
+            .tables()
+            .upsert(&table(), rows, commit)
+            .await?;
+        self.report.add(written);
+        Ok(())
+    }
+
+    /// Marks worklogs as deleted.
+    async fn remove(&mut self, changes: &[WorklogChange], commit: &Commit) -> Result<()> {
+        let stored = self.stored(changes).await?;
+        let known: Vec<Received> = changes
+            .iter()
+            .filter(|change| stored.get(&change.worklog_id).is_some_and(Option::is_some))
+            .filter_map(|change| {
+                let payload = serde_json::to_string(change).ok()?;
+                Some(Received::new(change.worklog_id.to_string(), payload))
+            })
+            .collect();
+        self.landing.land(DELETIONS, &known).await?;
+        remove(
+            self.warehouse,
+            self.connection,
+            &known,
+            commit,
+            &mut self.report,
+        )
+        .await
+    }
+
+    /// When stored worklogs were last changed, in milliseconds; `None` for one that is deleted.
+    async fn stored(&self, changes: &[WorklogChange]) -> Result<HashMap<i64, Option<i64>>> {
+        let ids = changes.iter().map(|change| change.worklog_id);
+        let stored = stored(self.warehouse, self.connection, ids).await?;
+        let known = stored.iter().filter_map(|row| {
+            let lives = row.get("deleted_at").is_none_or(Value::is_null);
+            let updated = row.get("updated_at").and_then(milliseconds_of);
+            Some((rows::row_id(row, "worklog_id")?, updated.filter(|_| lives)))
+        });
+        Ok(known.collect())
+    }
+
+    /// Drops worklogs of deleted issues, and of those that the settings leave out: the site tells the
+    /// worklogs of all projects.
+    async fn keep_in_scope(&self, records: &mut Vec<Received>) -> Result<()> {
+        let issue = |record: &Received| -> Option<i64> {
+            let worklog: Value = serde_json::from_str(&record.payload).ok()?;
+            rows::id(worklog.get("issueId")?)
+        };
+        let mut asked: Vec<i64> = records.iter().filter_map(issue).collect();
+        if asked.is_empty() {
+            return Ok(());
+        }
+        asked.sort_unstable();
+        asked.dedup();
+        let list: Vec<_> = asked.iter().map(i64::to_string).collect();
+        let filter = format!(
+            "connection = '{}' and issue_id in ({})",
+            self.connection.replace('\'', "''"),
+            list.join(", ")
+        );
+        let issues = TableName::new("jira", ISSUES);
+        let columns = ["issue_id", "deleted_at"];
+        let stored = self
+            .warehouse
+            .tables()
+            .columns(&issues, &columns, &filter)
+            .await?;
+        let (mut inside, mut outside) = (HashSet::new(), HashSet::new());
+        for row in &stored {
+            let lives = row.get("deleted_at").is_none_or(Value::is_null);
+            let side = if lives { &mut inside } else { &mut outside };
+            side.extend(rows::row_id(row, "issue_id"));
+        }
+        records.retain(|record| issue(record).is_none_or(|id| !outside.contains(&id)));
+        if self.scope.projects.is_empty() {
+            return Ok(());
+        }
+        // Issues that are not stored yet may still be of a chosen project.
+        let unknown: Vec<i64> = asked
+            .into_iter()
+            .filter(|id| !inside.contains(id))
+            .collect();
+        for part in unknown.chunks(500) {
+            let mut seen = Tokens::default();
+            let search = self.scope.among(part);
+            let page = self
+                .api
+                .search(&search, Ask::Ids, None, None, &mut seen)
+                .await?;
+            inside.extend(page.found.iter().map(|found| found.issue_id));
+        }
+        records.retain(|record| issue(record).is_none_or(|id| inside.contains(&id)));
+        Ok(())
+    }
+}
+
+/// Rebuilds the table from the raw zone, in the order of landing.
+pub(crate) async fn replay(
+    warehouse: &Warehouse,
+    connection: &str,
+    landing: &mut Landing<'_>,
+    commit: &Commit,
+) -> Result<StreamReport> {
+    let mut report = StreamReport::of(WORKLOGS);
+    let mut landed = Vec::new();
+    for stream in [WORKLOGS, DELETIONS] {
+        for file in warehouse.raw().files(connection, stream).await? {
+            let records = warehouse.raw().read(&file).await?;
+            if let Some(at) = records.first().map(|record| record.fetched_at) {
+                landed.push((at, stream, file));
+            }
+        }
+    }
+    landed.sort_by_key(|(at, _, _)| *at);
+    for (_, stream, file) in landed {
+        let records = of_raw(warehouse.raw().read(&file).await?);
+        if stream == DELETIONS {
+            remove(warehouse, connection, &records, commit, &mut report).await?;
+            continue;
+        }
+        let rows = mapped(connection, landing, &records, &mut report).await?;
+        report.add(warehouse.tables().upsert(&table(), rows, commit).await?);
+    }
+    Ok(report)
+}
+
+async fn mapped(
+    connection: &str,
+    landing: &mut Landing<'_>,
+    records: &[Received],
+    report: &mut StreamReport,
+) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for record in records {
+        report.read += 1;
+        match rows::worklog_row(connection, &record.payload) {
+            Ok(mapped) => {
+                match mapped.remarks.as_slice() {
+                    [] => landing.release(WORKLOGS, &record.key).await?,
+                    remarks => {
+                        landing
+                            .quarantine(WORKLOGS, record, &remarks.join("; "))
+                            .await?
+                    }
+                }
+                rows.push(mapped.row);
+            }
+            Err(refusal) => {
+                report.quarantined += 1;
+                landing.quarantine(WORKLOGS, record, &refusal).await?;
+            }
+        }
+    }
+    Ok(rows)
+}
+
+/// Marks the worklogs of deletions as deleted when the site says they were.
+async fn remove(
+    warehouse: &Warehouse,
+    connection: &str,
+    deletions: &[Received],
+    commit: &Commit,
+    report: &mut StreamReport,
+) -> Result<()> {
+    let mut deleted = HashMap::new();
+    for record in deletions {
+        let change: WorklogChange =
+            serde_json::from_str(&record.payload).map_err(|error| Error::RawRecord {
+                stream: DELETIONS.to_string(),
+                key: record.key.clone(),
+                reason: error.to_string(),
+            })?;
+        deleted.insert(change.worklog_id, change.updated_time);
+    }
+    let mut rows = stored(warehouse, connection, deleted.keys().copied()).await?;
+    rows.retain(|row| row.get("deleted_at").is_none_or(Value::is_null));
+    for row in &mut rows {
+        let at = rows::row_id(row, "worklog_id").and_then(|id| deleted.get(&id));
+        let at = at.and_then(|at| DateTime::<Utc>::from_timestamp_millis(*at));
+        row.insert(
+            "deleted_at".to_string(),
+            time::text(at.unwrap_or_default()).into(),
+        );
+    }
+    let gone = rows.len() as u64;
+    let mut written = warehouse.tables().upsert(&table(), rows, commit).await?;
+    written.deleted += gone;
+    written.updated -= gone.min(written.updated);
+    report.add(written);
+    Ok(())
+}
+
+async fn stored(
+    warehouse: &Warehouse,
+    connection: &str,
+    ids: impl Iterator<Item = i64>,
+) -> Result<Vec<Row>> {
+    let list: Vec<_> = ids.map(|id| id.to_string()).collect();
+    if list.is_empty() {
+        return Ok(Vec::new());
+    }
+    let filter = format!(
+        "connection = '{}' and worklog_id in ({})",
+        connection.replace('\'', "''"),
+        list.join(", ")
+    );
+    Ok(warehouse.tables().rows(&table(), Some(&filter)).await?)
+}
