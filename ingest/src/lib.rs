@@ -20,5 +20,5 @@ pub use connection::{Auth, Connection, FieldOverrides, Secret};
 pub use error::{Call, Error, Result};
 pub use http::Limits;
 pub use progress::{Event, Progress, Silent};
-pub use report::{DiscoveredBoard, Discovery, Note, StreamReport, SyncReport};
+pub use report::{DiscoveredBoard, DiscoveredField, Discovery, Note, StreamReport, SyncReport};
 pub use sync::{SyncOptions, discover, sync};

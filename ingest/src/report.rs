@@ -76,10 +76,28 @@ pub struct Discovery {
     pub projects: Vec<String>,
     /// Boards that the account sees.
     pub boards: Vec<DiscoveredBoard>,
-    /// Fields with a part to play: (field id, name, role).
-    pub fields: Vec<(String, String, String)>,
+    /// What the account may do there, as far as the site tells: (permission, granted).
+    pub permissions: Vec<(String, bool)>,
+    /// Fields with a part to play.
+    pub fields: Vec<DiscoveredField>,
+    /// The field that each project's story points are read from; null for a project whose board
+    /// estimates in time.
+    pub story_points: Vec<(String, Option<String>)>,
     /// What is worth knowing.
     pub notes: Vec<Note>,
+}
+
+/// A field that plays a part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DiscoveredField {
+    /// The part: `story_points`, `sprint`, `rank`, `discipline_team`, `owner` or `flagged`.
+    pub role: String,
+    /// Its id.
+    pub field_id: String,
+    /// Its name; untrusted text.
+    pub name: String,
+    /// Why it was chosen, and what else could have been.
+    pub reason: String,
 }
 
 /// A board of a site.

@@ -786,9 +786,25 @@ async fn discovery_writes_nothing_and_names_the_roles() {
         found.boards[0].estimation_field_id.as_deref(),
         Some("customfield_16")
     );
-    assert!(
-        found
-            .fields
-            .contains(&("customfield_20".into(), "Sprint".into(), "sprint".into()))
+    let sprint = found
+        .fields
+        .iter()
+        .find(|field| field.role == "sprint")
+        .unwrap();
+    assert_eq!(
+        (sprint.field_id.as_str(), sprint.name.as_str()),
+        ("customfield_20", "Sprint")
+    );
+    assert_eq!(sprint.reason, "it is Jira's own sprint field");
+    assert_eq!(
+        found.story_points,
+        [("EE".to_string(), Some("customfield_16".to_string()))]
+    );
+    assert_eq!(
+        found.permissions,
+        [
+            ("BROWSE_PROJECTS".to_string(), true),
+            ("USER_PICKER".to_string(), false)
+        ]
     );
 }

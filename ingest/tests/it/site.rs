@@ -236,6 +236,8 @@ impl State {
             "/rest/api/3/myself" => {
                 ok(json!({"accountId": "u1", "displayName": "U", "timeZone": "Europe/Berlin"}))
             }
+            "/rest/api/3/mypermissions" => ok(json!({"permissions": {
+                "BROWSE_PROJECTS": {"havePermission": true}, "USER_PICKER": {"havePermission": false}}})),
             "/rest/api/3/project/search" => values(&self.projects, asked),
             "/rest/agile/1.0/board" => values(&self.boards, asked),
             "/rest/api/3/status" => ok(json!(self.statuses)),

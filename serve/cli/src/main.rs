@@ -52,6 +52,9 @@ enum Command {
     /// Show releases
     #[command(subcommand)]
     Release(commands::release::Command),
+    /// Look at a source: is it reachable, what is there, how are its fields understood
+    #[command(subcommand)]
+    Connection(commands::connection::Command),
     /// Serve reports over HTTP, SQL over the PostgreSQL protocol
     Serve(commands::serve::Arguments),
     /// Print the description of the REST interface (OpenAPI 3.1)
@@ -120,6 +123,9 @@ async fn run(command: Command, invocation: Invocation) -> anyhow::Result<Outcome
         }
         Command::Sql(arguments) => Box::pin(commands::sql::run(arguments, invocation)).await,
         Command::Release(command) => Box::pin(commands::release::run(command, invocation)).await,
+        Command::Connection(command) => {
+            Box::pin(commands::connection::run(command, invocation)).await
+        }
         Command::Serve(arguments) => Box::pin(commands::serve::run(arguments, invocation)).await,
         Command::Openapi => commands::openapi::run(),
         Command::Check => Box::pin(commands::check::run(invocation)).await,

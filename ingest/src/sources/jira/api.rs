@@ -181,6 +181,30 @@ impl<'a> Api<'a> {
             .await
     }
 
+    /// Which of some permissions the account has, anywhere.
+    pub(crate) async fn permissions(&self, asked: &[&str]) -> Result<Offered<Vec<(String, bool)>>> {
+        #[derive(Deserialize)]
+        struct Answer {
+            permissions: std::collections::BTreeMap<String, Permission>,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Permission {
+            #[serde(default)]
+            have_permission: bool,
+        }
+        let query = [("permissions", asked.join(","))];
+        let path = "rest/api/3/mypermissions";
+        let answer: Result<Answer> = self.client.get(path, &query, Patience::Greeting).await;
+        let granted = |answer: Answer| {
+            let permissions = answer.permissions.into_iter();
+            permissions
+                .map(|(name, one)| (name, one.have_permission))
+                .collect()
+        };
+        offered(answer.map(granted))
+    }
+
     pub(crate) async fn projects(&self) -> Result<Offered<Vec<Box<RawValue>>>> {
         let query = [("expand", "lead".to_string())];
         offered(self.values("rest/api/3/project/search", &query).await)

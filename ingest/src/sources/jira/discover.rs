@@ -1,12 +1,16 @@
 //! What a site is and how its fields are understood, without a warehouse.
 
-use super::api::Api;
+use super::api::{Api, Offered};
 use super::fields::{self, boards_of, fields_of};
 use super::greet::greet;
+use super::rows;
 use super::streams::{BOARDS, FIELDS, PROJECTS, fetch, reference};
 use crate::http::Client;
-use crate::report::DiscoveredBoard;
-use crate::{Connection, Discovery, Error, Limits, Result, Silent};
+use crate::report::{DiscoveredBoard, DiscoveredField};
+use crate::{Connection, Discovery, Error, Limits, Note, Result, Silent};
+
+/// What an account should be allowed: to see issues, and to see the names of users.
+const PERMISSIONS: [&str; 2] = ["BROWSE_PROJECTS", "USER_PICKER"];
 
 /// Says what a site is and how its fields are understood; writes nothing.
 pub(crate) async fn discover(connection: &Connection, limits: Limits) -> Result<Discovery> {
@@ -31,13 +35,29 @@ pub(crate) async fn discover(connection: &Connection, limits: Limits) -> Result<
     };
     let known = fields_of(fields);
     let roles = fields::resolve(&known, &boards_of(boards), &connection.fields);
-    let with_role = known.iter().filter_map(|field| {
-        Some((
-            field.id.clone(),
-            field.name.clone(),
-            roles.role(&field.id)?.to_string(),
-        ))
-    });
+    let listed = boards_of(boards);
+    let chosen = fields::explain(&roles, &known, &listed, &connection.fields);
+    let name_of = |id: &str| {
+        let field = known.iter().find(|field| field.id == id);
+        field.map(|field| field.name.clone()).unwrap_or_default()
+    };
+    let key_of = |id: i64| {
+        let project = projects
+            .iter()
+            .find(|row| rows::row_id(row, "project_id") == Some(id));
+        project.map(|row| text(row, "project_key"))
+    };
+    let permissions = match api.permissions(&PERMISSIONS).await? {
+        Offered::Yes(permissions) => permissions,
+        Offered::No(reason) => {
+            let text = format!("the site does not tell what the account may do: {reason}");
+            notes.push(Note {
+                stream: PROJECTS,
+                text,
+            });
+            Vec::new()
+        }
+    };
     Ok(Discovery {
         site_url: greeting.server.base_url,
         version: greeting.server.version,
@@ -61,7 +81,20 @@ pub(crate) async fn discover(connection: &Connection, limits: Limits) -> Result<
                 })
             })
             .collect(),
-        fields: with_role.collect(),
+        permissions,
+        fields: chosen
+            .into_iter()
+            .map(|choice| DiscoveredField {
+                role: choice.role.to_string(),
+                name: name_of(&choice.field_id),
+                field_id: choice.field_id,
+                reason: choice.reason,
+            })
+            .collect(),
+        story_points: roles
+            .story_points_by_project()
+            .filter_map(|(project, field)| Some((key_of(project)?, field.map(str::to_string))))
+            .collect(),
         notes,
     })
 }

@@ -70,11 +70,96 @@ impl Roles {
         .find_map(|(plays, role)| plays.then_some(role))
     }
 
+    /// The projects whose boards say which field holds the points, and that field.
+    pub(crate) fn story_points_by_project(&self) -> impl Iterator<Item = (i64, Option<&str>)> {
+        let projects = self.points.by_project.iter();
+        projects.map(|(project, field)| (*project, field.as_deref()))
+    }
+
     /// The field that the points of a project's issues are read from.
     pub(crate) fn story_points(&self, project_id: Option<i64>) -> Option<&str> {
         let chosen = project_id.and_then(|id| self.points.by_project.get(&id));
         chosen.unwrap_or(&self.points.default).as_deref()
     }
+}
+
+/// A field with its part, and why it plays it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Choice {
+    pub(crate) role: &'static str,
+    pub(crate) field_id: String,
+    pub(crate) reason: String,
+}
+
+/// Why each field plays its part, in the order in which the reasons count.
+pub(crate) fn explain(
+    roles: &Roles,
+    fields: &[Field],
+    boards: &[Board],
+    overrides: &FieldOverrides,
+) -> Vec<Choice> {
+    let named = |role: &str| match role {
+        "story_points" => &overrides.story_points,
+        "sprint" => &overrides.sprint,
+        "rank" => &overrides.rank,
+        "discipline_team" => &overrides.discipline_team,
+        "owner" => &overrides.owner,
+        _ => &None,
+    };
+    let mut chosen = Vec::new();
+    for field in fields {
+        let Some(role) = roles.role(&field.id) else {
+            continue;
+        };
+        let id = Some(field.id.as_str());
+        let estimating = boards
+            .iter()
+            .filter(|board| estimation_field(board) == id)
+            .count();
+        let ranking = boards
+            .iter()
+            .filter(|board| board.rank_field_id.as_deref() == id);
+        let of_type = |custom: &str| field.schema_custom.as_deref() == Some(custom);
+        let reason = match role {
+            role if named(role).as_deref() == id => "the settings name it".to_string(),
+            "story_points" if estimating > 0 => {
+                format!("{estimating} of {} boards estimate with it", boards.len())
+            }
+            "rank"
+                if boards
+                    .iter()
+                    .any(|board| board.rank_field_id.as_deref() == id) =>
+            {
+                format!("{} of {} boards rank by it", ranking.count(), boards.len())
+            }
+            "story_points" if of_type(POINTS_TYPE) => "it is Jira's own estimate".to_string(),
+            "sprint" if of_type(SPRINT_TYPE) => "it is Jira's own sprint field".to_string(),
+            "rank" if of_type(RANK_TYPE) => "it is Jira's own rank field".to_string(),
+            _ => "of its name".to_string(),
+        };
+        chosen.push(Choice {
+            role,
+            field_id: field.id.clone(),
+            reason,
+        });
+    }
+    let others: Vec<_> = fields
+        .iter()
+        .filter(|field| field.schema_type.as_deref() == Some("number") && field.is_custom)
+        .filter(|field| field.name.to_lowercase().contains("point"))
+        .filter(|field| roles.role(&field.id).is_none())
+        .map(|field| format!("{} '{}'", field.id, field.name))
+        .collect();
+    if !others.is_empty() {
+        for choice in chosen
+            .iter_mut()
+            .filter(|choice| choice.role == "story_points")
+        {
+            choice.reason = format!("{}; also there: {}", choice.reason, others.join(", "));
+        }
+    }
+    chosen.sort_by_key(|choice| (choice.role, id_order(&choice.field_id)));
+    chosen
 }
 
 /// Finds the part of each field. A pure function of what the site says and of the settings, so
@@ -237,6 +322,53 @@ fn text(row: &Row, column: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_choice_has_its_reason() {
+        let field = |id: &str, name: &str, custom: &str| Field {
+            id: id.to_string(),
+            name: name.to_string(),
+            is_custom: true,
+            schema_type: Some("number".to_string()),
+            schema_custom: Some(custom.to_string()),
+        };
+        let fields = [
+            field("customfield_1", "Story Points", "x:float"),
+            field("customfield_2", "Story point estimate", POINTS_TYPE),
+            field("customfield_3", "Sprint", SPRINT_TYPE),
+            field("customfield_4", "Owner", "x:user"),
+            field("customfield_5", "Discipline Team", "x:select"),
+        ];
+        let board = Board {
+            board_id: 8,
+            estimation_type: Some("field".to_string()),
+            estimation_field_id: Some("customfield_1".to_string()),
+            ..Board::default()
+        };
+        let overrides = FieldOverrides {
+            owner: Some("customfield_4".to_string()),
+            ..FieldOverrides::default()
+        };
+        let boards = [board];
+        let roles = resolve(&fields, &boards, &overrides);
+        let reasons: Vec<_> = explain(&roles, &fields, &boards, &overrides)
+            .into_iter()
+            .map(|choice| (choice.role, choice.reason))
+            .collect();
+        let expected = [
+            ("discipline_team", "of its name"),
+            ("owner", "the settings name it"),
+            ("sprint", "it is Jira's own sprint field"),
+            (
+                "story_points",
+                "1 of 1 boards estimate with it; also there: customfield_2 'Story point estimate'",
+            ),
+        ];
+        assert_eq!(
+            reasons,
+            expected.map(|(role, reason)| (role, reason.to_string()))
+        );
+    }
 
     fn field(id: &str, name: &str, kind: &str, custom: &str) -> Field {
         Field {

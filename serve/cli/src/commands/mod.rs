@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub(crate) mod check;
+pub(crate) mod connection;
 pub(crate) mod demo;
 pub(crate) mod openapi;
 pub(crate) mod refresh;

@@ -1,0 +1,177 @@
+//! `connection test|discover|fields`: what a source is, what the account may see there, and how its
+//! fields are understood. Nothing is written.
+
+use clap::Subcommand;
+use ingest::Discovery;
+use serde_json::json;
+
+use crate::Invocation;
+use crate::exit::{Outcome, UsageError};
+use crate::output::clean;
+use crate::settings::Settings;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Is it reachable, and what may the account do there?
+    Test {
+        /// The connection
+        name: String,
+    },
+    /// Projects and boards that the account sees
+    Discover {
+        /// The connection
+        name: String,
+    },
+    /// Which field plays which part, and why
+    Fields {
+        /// The connection
+        name: String,
+    },
+}
+
+pub(crate) async fn run(command: Command, invocation: Invocation) -> anyhow::Result<Outcome> {
+    let (Command::Test { name } | Command::Discover { name } | Command::Fields { name }) = &command;
+    let settings = Settings::load(invocation.config.as_deref())?;
+    let setting = settings.connections.iter().find(|one| one.name == *name);
+    let setting = setting.ok_or_else(|| {
+        let known: Vec<_> = settings
+            .connections
+            .iter()
+            .map(|one| one.name.as_str())
+            .collect();
+        let known = match known.as_slice() {
+            [] => "none is configured".to_string(),
+            known => format!("the settings have {}", known.join(", ")),
+        };
+        UsageError(format!("there is no connection '{name}'; {known}"))
+    })?;
+    let connection = super::sync::connection(setting)?;
+    let site = ingest::discover(&connection).await?;
+    match command {
+        Command::Test { .. } if invocation.json => super::print_json(&json!({
+            "site_url": site.site_url,
+            "version": site.version,
+            "source_time": site.source_time,
+            "account": site.account,
+            "time_zone": site.time_zone,
+            "permissions": granted(&site),
+            "projects": site.projects.len(),
+            "boards": site.boards.len(),
+            "notes": site.notes,
+        }))?,
+        Command::Test { .. } => test(&site),
+        Command::Discover { .. } if invocation.json => super::print_json(&json!({
+            "projects": site.projects,
+            "boards": site.boards,
+            "notes": site.notes,
+        }))?,
+        Command::Discover { .. } => discover(&site),
+        Command::Fields { .. } if invocation.json => {
+            let points: serde_json::Map<_, _> = site
+                .story_points
+                .iter()
+                .map(|(project, field)| (project.clone(), json!(field)))
+                .collect();
+            super::print_json(&json!({"fields": site.fields, "story_points": points}))?;
+        }
+        Command::Fields { .. } => fields(&site),
+    }
+    let missing: Vec<_> = site.permissions.iter().filter(|(_, has)| !has).collect();
+    if site.projects.is_empty() {
+        return Ok(Outcome::Partly("the account sees no project".to_string()));
+    }
+    if !missing.is_empty() {
+        let names: Vec<_> = missing.iter().map(|(name, _)| name.as_str()).collect();
+        let names = names.join(", ");
+        return Ok(Outcome::Partly(format!(
+            "the account lacks the permission {names}"
+        )));
+    }
+    Ok(Outcome::Done)
+}
+
+fn granted(site: &Discovery) -> serde_json::Map<String, serde_json::Value> {
+    let permissions = site.permissions.iter();
+    permissions
+        .map(|(name, has)| (name.clone(), json!(has)))
+        .collect()
+}
+
+fn test(site: &Discovery) {
+    let off = (site.source_time - chrono::Utc::now()).num_seconds();
+    println!(
+        "site         {} (version {})",
+        clean(&site.site_url),
+        clean(&site.version)
+    );
+    println!(
+        "account      {}, time zone {}",
+        clean(&site.account),
+        clean(&site.time_zone)
+    );
+    println!("clock        {off} s off this machine's; reading goes by the site's");
+    for (name, has) in &site.permissions {
+        println!(
+            "permission   {:<16} {}",
+            clean(name),
+            if *has { "yes" } else { "NO" }
+        );
+    }
+    println!(
+        "sees         {} projects, {} boards",
+        site.projects.len(),
+        site.boards.len()
+    );
+    notes(site);
+}
+
+fn discover(site: &Discovery) {
+    println!(
+        "{} projects: {}",
+        site.projects.len(),
+        clean(&site.projects.join(", "))
+    );
+    println!();
+    println!(
+        "{:<8} {:<10} {:<36} estimates with",
+        "board", "type", "name"
+    );
+    for board in &site.boards {
+        let field = board.estimation_field_id.as_deref().unwrap_or("-");
+        let name = clean(&board.name);
+        println!(
+            "{:<8} {:<10} {name:<36} {}",
+            board.board_id,
+            clean(&board.kind),
+            clean(field)
+        );
+    }
+    notes(site);
+}
+
+fn fields(site: &Discovery) {
+    println!("{:<16} {:<20} {:<24} because", "part", "field", "name");
+    for field in &site.fields {
+        println!(
+            "{:<16} {:<20} {:<24} {}",
+            field.role,
+            clean(&field.field_id),
+            clean(&field.name),
+            clean(&field.reason)
+        );
+    }
+    for (project, field) in &site.story_points {
+        let field = field
+            .as_deref()
+            .map_or("none: its board estimates in time".to_string(), clean);
+        println!("points of {:<6} {field}", clean(project));
+    }
+    println!();
+    println!("another choice: [connections.fields] in the settings");
+}
+
+fn notes(site: &Discovery) {
+    for note in &site.notes {
+        println!("note         {}: {}", note.stream, clean(&note.text));
+    }
+}
