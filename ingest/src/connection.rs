@@ -1,9 +1,11 @@
 //! What has to be known to read a source.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use url::{Host, Url};
 
+use crate::http::{is_public, private};
 use crate::{Error, Result};
 
 /// One configured source.
@@ -29,6 +31,8 @@ pub struct Connection {
     pub fields: FieldOverrides,
     /// Whether plain HTTP is allowed beyond this machine.
     pub insecure: bool,
+    /// Whether the site may be at an address of a private network.
+    pub private: bool,
 }
 
 /// How requests are authorised.
@@ -110,12 +114,30 @@ impl Connection {
                 return Err(self.refuse(format!("url scheme '{other}' is not known; write https")));
             }
         }
+        if !self.private && !is_loopback(&url) {
+            let address = match url.host() {
+                Some(Host::Ipv4(ip)) => Some(IpAddr::V4(ip)),
+                Some(Host::Ipv6(ip)) => Some(IpAddr::V6(ip)),
+                _ => None,
+            };
+            if let Some(address) = address.filter(|address| !is_public(*address)) {
+                return Err(self.refuse(private("url", address)));
+            }
+        }
         url.set_query(None);
         url.set_fragment(None);
         if !url.path().ends_with('/') {
             url.set_path(&format!("{}/", url.path()));
         }
         Ok(url)
+    }
+}
+
+impl Connection {
+    /// Whether requests may go to private networks: where the settings say so, or name this machine.
+    pub(crate) fn reaches_private(&self) -> bool {
+        let url = Url::parse(self.url.trim()).ok();
+        self.private || url.as_ref().is_some_and(is_loopback)
     }
 }
 
@@ -144,6 +166,7 @@ pub(crate) mod tests {
             time_zone: String::new(),
             fields: FieldOverrides::default(),
             insecure: false,
+            private: false,
         }
     }
 
@@ -178,6 +201,14 @@ pub(crate) mod tests {
             );
             assert!(!error.to_string().contains("hunter2"));
         }
+        let inside = connection("https://10.1.2.3");
+        let error = inside.base().unwrap_err().to_string();
+        assert!(error.contains("set private = true"), "{error}");
+        assert!(!inside.reaches_private());
+        let mut inside = inside;
+        inside.private = true;
+        assert!(inside.base().is_ok() && inside.reaches_private());
+        assert!(connection("http://localhost").reaches_private());
         let mut open = connection("http://acme.atlassian.net");
         open.insecure = true;
         assert!(open.base().is_ok());

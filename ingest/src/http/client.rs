@@ -1,5 +1,6 @@
 //! The client of one connection: sends, retries what may pass, explains what may not.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 
+use super::address::Public;
 use super::answer::{Failure, Patience, Request, bad_page, call, explain, failure, innermost};
 use super::rate::Gate;
 use super::{Limits, auth, retry};
@@ -48,7 +50,12 @@ impl<'a> Client<'a> {
         headers.insert("accept", HeaderValue::from_static("application/json"));
         headers.insert("accept-language", HeaderValue::from_static("en"));
         headers.insert("x-force-accept-language", HeaderValue::from_static("true"));
-        let http = reqwest::Client::builder()
+        let base = connection.base()?;
+        let mut http = reqwest::Client::builder();
+        if !connection.reaches_private() {
+            http = http.dns_resolver(Arc::new(Public));
+        }
+        let http = http
             .default_headers(headers)
             .user_agent(concat!("sprint-reports/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(limits.connect)
@@ -58,7 +65,7 @@ impl<'a> Client<'a> {
             .map_err(|error| connection.refuse(format!("no HTTP client can be made: {error}")))?;
         Ok(Self {
             http,
-            base: connection.base()?,
+            base,
             gate: Gate::new(limits.in_flight),
             limits,
             requests: AtomicU64::new(0),

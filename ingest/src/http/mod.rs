@@ -1,5 +1,6 @@
 //! Shared HTTP: one client per connection, with limits, retries and one shared pause.
 
+mod address;
 mod answer;
 mod auth;
 mod client;
@@ -9,6 +10,7 @@ mod retry;
 
 use std::time::Duration;
 
+pub(crate) use address::{is_public, private};
 pub(crate) use answer::Patience;
 pub(crate) use client::{Client, Counters};
 pub(crate) use page::{NextOffset, Tokens};

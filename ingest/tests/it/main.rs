@@ -167,6 +167,7 @@ fn connection(url: &str) -> Connection {
         time_zone: String::new(),
         fields: FieldOverrides::default(),
         insecure: false,
+        private: false,
     }
 }
 

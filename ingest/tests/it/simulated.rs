@@ -390,6 +390,48 @@ async fn incremental_equals_full(
     Ok(())
 }
 
+/// Issues of an archived project can't be searched; the project itself stays, as what it is.
+#[tokio::test]
+async fn issues_of_an_archived_project_are_deleted_for_that_reason() {
+    let simulator = start(settings(6)).await;
+    let lake = Lake::open().await;
+    let acme = connection(simulator.url());
+    lake.sync_with(&acme, large_batches()).await.unwrap();
+    let project = simulator.edit(|world| {
+        world.advance_clock(TimeDelta::minutes(10));
+        let project = world.projects()[1].id;
+        world.apply_now(Edit::ArchiveProject { project }).unwrap();
+        project
+    });
+    let swept = SyncOptions {
+        sweep: true,
+        ..large_batches()
+    };
+    let first = lake.sync_with(&acme, swept.clone()).await.unwrap();
+    let alarm = first
+        .notes
+        .iter()
+        .find(|note| note.text.contains("out of sight"));
+    assert!(alarm.is_some(), "{:?}", first.notes);
+    lake.sync_with(&acme, swept).await.unwrap();
+    let rows = lake.table("issues").await;
+    let mut of_project = rows
+        .iter()
+        .filter(|row| row["project_id"] == project)
+        .peekable();
+    assert!(of_project.peek().is_some());
+    assert!(of_project.all(|row| row["deleted_reason"] == "project_archived"));
+    let projects = lake.table("projects").await;
+    let archived = projects
+        .iter()
+        .find(|row| row["project_id"] == project)
+        .unwrap();
+    assert_eq!(
+        (&archived["is_archived"], &archived["deleted_at"]),
+        (&json!(true), &json!(null))
+    );
+}
+
 /// Sub-tasks are in the sprints of their parent, and are not updated when it moves.
 #[tokio::test]
 async fn sub_tasks_follow_their_parent_into_a_sprint() {

@@ -206,7 +206,11 @@ impl<'a> Api<'a> {
     }
 
     pub(crate) async fn projects(&self) -> Result<Offered<Vec<Box<RawValue>>>> {
-        let query = [("expand", "lead".to_string())];
+        let query = [
+            ("expand", "lead".to_string()),
+            ("status", "live".to_string()),
+            ("status", "archived".to_string()),
+        ];
         offered(self.values("rest/api/3/project/search", &query).await)
     }
 

@@ -151,6 +151,7 @@ fn connection(jira: &Simulator, site: &Site) -> Connection {
         projects: Vec::new(),
         time_zone: String::new(),
         insecure: false,
+        private: false,
         fields: FieldOverrides::default(),
     }
 }

@@ -144,6 +144,7 @@ pub(crate) fn connection(setting: &settings::Connection) -> anyhow::Result<Conne
         projects: setting.projects.clone(),
         time_zone: setting.time_zone.clone(),
         insecure: setting.insecure,
+        private: setting.private,
         fields: ingest::FieldOverrides {
             story_points: setting.fields.story_points.clone(),
             sprint: setting.fields.sprint.clone(),

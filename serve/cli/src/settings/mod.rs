@@ -92,6 +92,8 @@ pub(crate) struct Connection {
     #[serde(default)]
     pub(crate) insecure: bool,
     #[serde(default)]
+    pub(crate) private: bool,
+    #[serde(default)]
     pub(crate) fields: Fields,
 }
 
@@ -105,7 +107,7 @@ pub(crate) struct Fields {
 }
 
 /// Keys of a connection; its only nested table is `fields`.
-const CONNECTION_KEYS: [&str; 10] = [
+const CONNECTION_KEYS: [&str; 11] = [
     "name",
     "kind",
     "url",
@@ -115,6 +117,7 @@ const CONNECTION_KEYS: [&str; 10] = [
     "projects",
     "time_zone",
     "insecure",
+    "private",
     "fields",
 ];
 const FIELD_KEYS: [&str; 5] = ["story_points", "sprint", "rank", "discipline_team", "owner"];
