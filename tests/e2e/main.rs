@@ -18,7 +18,8 @@ mod s3;
 mod truth;
 mod twice;
 
-use tests::Product;
+use serde_json::{Value, json};
+use tests::{Product, Server};
 
 /// The tables that a sync and a refresh fill, each with its key.
 const TABLES: [(&str, &str); 30] = [
@@ -70,26 +71,32 @@ const TABLES: [(&str, &str); 30] = [
 ];
 
 /// Everything the product knows, for comparing two of them.
-fn contents(product: &Product) -> Vec<(String, Vec<serde_json::Value>)> {
-    TABLES
-        .iter()
-        .map(|(table, key)| {
-            let rows = product.sql(&format!("select * from {table} order by {key}"));
-            (table.to_string(), rows)
-        })
-        .collect()
+async fn contents(product: &Product) -> Vec<(&'static str, Vec<Value>)> {
+    let server = Server::start(product);
+    let mut contents = Vec::new();
+    for (table, key) in TABLES {
+        let query = format!("select * from {table} order by {key}");
+        let answer = server.post("/api/v1/sql", &json!({"query": query})).await;
+        assert_eq!(answer.status, 200, "{table}: {}", answer.body);
+        contents.push((table, answer.json()["rows"].as_array().unwrap().clone()));
+    }
+    contents
 }
 
 /// Fails with the first difference between two products.
-#[track_caller]
-fn assert_same(left: &Product, right: &Product) {
-    for ((table, left), (_, right)) in contents(left).into_iter().zip(contents(right)) {
-        assert_eq!(left.len(), right.len(), "rows of {table}");
-        for (left, right) in left.iter().zip(&right) {
-            assert_eq!(left, right, "a row of {table}");
+async fn assert_same(left: &Product, right: &Product) {
+    assert_holds(right, &contents(left).await).await;
+}
+
+/// Fails with the first difference between what a product holds and what it should.
+async fn assert_holds(product: &Product, expected: &[(&'static str, Vec<Value>)]) {
+    for ((table, expected), (_, found)) in expected.iter().zip(contents(product).await) {
+        assert_eq!(found.len(), expected.len(), "rows of {table}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert_eq!(found, expected, "a row of {table}");
         }
         assert!(
-            !left.is_empty(),
+            !expected.is_empty(),
             "{table} holds nothing, so nothing was compared"
         );
     }

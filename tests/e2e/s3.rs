@@ -18,7 +18,7 @@ async fn the_main_job_on_s3_gives_the_same_as_on_disk() {
         !remote.path().join("data/lake").exists(),
         "nothing of the lake is on this disk"
     );
-    assert_same(&local, &remote);
+    assert_same(&local, &remote).await;
     remote.run(&["sync"]).ok();
     remote.run(&["refresh"]).ok();
     assert_eq!(

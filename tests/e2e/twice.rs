@@ -43,7 +43,7 @@ async fn replaying_raw_gives_the_same_tables_without_the_site() {
     copy.run(&["sync", "--replay"]).ok();
     assert_eq!(site.requests().len(), before, "a replay makes no request");
     copy.run(&["refresh"]).ok();
-    assert_same(&product, &copy);
+    assert_same(&product, &copy).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -56,5 +56,5 @@ async fn reading_everything_again_changes_nothing() {
     fresh.run(&["sync"]).ok();
     fresh.run(&["sync", "--full"]).ok();
     fresh.run(&["refresh"]).ok();
-    assert_same(&product, &fresh);
+    assert_same(&product, &fresh).await;
 }

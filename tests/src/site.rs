@@ -1,7 +1,7 @@
 //! A simulated site, and products that read it.
 
 use chrono::{DateTime, TimeZone, Utc};
-use simulator::{Settings, Simulator, WorldSettings};
+use simulator::{Edit, Settings, Simulator, WorldSettings};
 
 use crate::Product;
 
@@ -27,7 +27,17 @@ pub async fn small_site_in(year: i32) -> Simulator {
         world: WorldSettings::small(11, now_in(year)),
         ..Settings::default()
     };
-    Simulator::start(settings).await.expect("a free port")
+    let site = Simulator::start(settings).await.expect("a free port");
+    // A world this small has no links of its own.
+    site.edit(|world| {
+        let ids: Vec<u64> = world.issues().map(|issue| issue.id).take(2).collect();
+        let link = Edit::Block {
+            outward: ids[0],
+            inward: ids[1],
+        };
+        world.apply_now(link).expect("two issues can be linked");
+    });
+    site
 }
 
 impl Product {

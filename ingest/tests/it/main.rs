@@ -7,6 +7,7 @@
     reason = "a test"
 )]
 
+mod absences;
 mod engine;
 mod failures;
 mod recorded;

@@ -402,6 +402,10 @@ impl Stream for QueryStream {
                     Some(Ok(batch))
                 }
             }
+            // The work ends at the same instant, and may be the first to notice.
+            Poll::Ready(Some(Err(_))) if Instant::now() >= self.deadline.deadline() => {
+                Some(Err(Error::Deadline(self.seconds)))
+            }
             Poll::Ready(other) => other,
         };
         match &next {
