@@ -478,7 +478,7 @@ fn incremental_reading_equals_a_full_load_after_any_history() {
     let cases = std::env::var("PROPTEST_CASES")
         .ok()
         .and_then(|cases| cases.parse().ok());
-    let cases = cases.unwrap_or(8);
+    let cases = cases.unwrap_or(5);
     let config = Config {
         cases,
         failure_persistence: None,

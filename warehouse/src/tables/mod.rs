@@ -56,6 +56,13 @@ impl Written {
     pub fn changed(&self) -> u64 {
         self.inserted + self.updated + self.deleted
     }
+
+    /// The same, when so many of the updated rows were marked as deleted.
+    pub fn with_deleted(mut self, deleted: u64) -> Self {
+        self.deleted += deleted;
+        self.updated = self.updated.saturating_sub(deleted);
+        self
+    }
 }
 
 impl std::ops::AddAssign for Written {

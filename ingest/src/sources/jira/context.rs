@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use warehouse::Warehouse;
 
 use super::fields::{self, Roles};
+use super::filter;
 use crate::{Connection, Result};
 
 /// Raised when the mapping of issues changes, so that stored issues are mapped anew.
@@ -78,7 +79,7 @@ pub(crate) async fn stored(
     connection: &str,
     table: &str,
 ) -> Result<Vec<Row>> {
-    let filter = format!("connection = '{}'", connection.replace('\'', "''"));
+    let filter = filter::of(connection);
     Ok(warehouse
         .tables()
         .rows(&TableName::new("jira", table), Some(&filter))

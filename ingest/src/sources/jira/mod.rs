@@ -8,6 +8,7 @@ mod context;
 mod discover;
 mod document;
 mod fields;
+mod filter;
 mod greet;
 mod jql;
 mod replay;

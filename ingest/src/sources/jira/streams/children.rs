@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use warehouse::{Commit, Warehouse, Written};
 
 use super::super::rows::{self, Mapped, Refusal};
-use super::super::time;
+use super::super::{filter, time};
 use super::{COMMENTS, ISSUE_LINKS};
 use crate::land::{Landing, Received};
 use crate::{Result, StreamReport};
@@ -163,18 +163,8 @@ async fn replace(
     let mut present = HashSet::new();
     rows.retain(|row| rows::row_id(row, id).is_none_or(|id| present.insert(id)));
     let mut gone = 0;
-    if !found.complete.is_empty() {
-        let list: Vec<_> = found.complete.iter().map(i64::to_string).collect();
-        let list = list.join(", ");
-        let owned: Vec<_> = owners
-            .iter()
-            .map(|owner| format!("{owner} in ({list})"))
-            .collect();
-        let filter = format!(
-            "connection = '{}' and deleted_at is null and ({})",
-            connection.replace('\'', "''"),
-            owned.join(" or ")
-        );
+    if let Some(filter) = filter::among(connection, owners, &found.complete) {
+        let filter = format!("{filter} and deleted_at is null");
         for mut row in warehouse.tables().rows(&table, Some(&filter)).await? {
             if rows::row_id(&row, id).is_some_and(|id| !present.contains(&id)) {
                 row.insert("deleted_at".to_string(), Value::from(time::text(seen_at)));
@@ -183,8 +173,6 @@ async fn replace(
             }
         }
     }
-    let mut written = warehouse.tables().upsert(&table, rows, commit).await?;
-    written.deleted += gone;
-    written.updated -= gone.min(written.updated);
-    Ok(written)
+    let written = warehouse.tables().upsert(&table, rows, commit).await?;
+    Ok(written.with_deleted(gone))
 }

@@ -18,7 +18,7 @@ use warehouse::{Commit, Warehouse};
 use super::super::api::{Api, Ask, BULK_ISSUES, Found, History, Offered};
 use super::super::context::{Context, fingerprint};
 use super::super::jql::{self, Scope};
-use super::super::{rows, time};
+use super::super::{filter, rows, time};
 use super::batch::{self, Batch};
 use super::children::{self, Family};
 use super::fetch::received;
@@ -237,15 +237,10 @@ impl Reader<'_, '_> {
 
     /// Stored issues by id.
     async fn stored(&self, ids: &[i64]) -> Result<Vec<schemas::Row>> {
-        let (Some(low), Some(high)) = (ids.iter().min(), ids.iter().max()) else {
+        let connection = &self.context.connection;
+        let Some(filter) = filter::among(connection, &["issue_id"], ids) else {
             return Ok(Vec::new());
         };
-        let list: Vec<_> = ids.iter().map(i64::to_string).collect();
-        let filter = format!(
-            "connection = '{}' and issue_id >= {low} and issue_id <= {high} and issue_id in ({})",
-            self.context.connection.replace('\'', "''"),
-            list.join(", ")
-        );
         let table = TableName::new("jira", "issues");
         Ok(self.warehouse.tables().rows(&table, Some(&filter)).await?)
     }

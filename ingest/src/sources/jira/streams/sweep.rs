@@ -14,13 +14,15 @@ use serde_json::Value;
 use warehouse::{Commit, Warehouse, fault};
 
 use super::super::api::Ask;
-use super::super::{rows, time};
+use super::super::{filter, rows, time};
 use super::issues::{Cursor, Reader};
 use super::{COMMENTS, ISSUE_LINKS, ISSUES, PROJECTS, WORKLOGS};
 use crate::http::Tokens;
 use crate::land::Received;
-use crate::{Note, Result, StreamReport};
+use crate::{Event, Note, Result, StreamReport};
 
+/// What progress calls it.
+const SWEEP: &str = "sweep";
 /// Stream of the raw zone that tells which issues the site no longer shows.
 pub(crate) const ABSENCES: &str = "issue_absences";
 
@@ -75,6 +77,7 @@ impl Reader<'_, '_> {
             // The first load is under way and will show them all.
             return Ok(Vec::new());
         }
+        self.progress.event(&Event::Started { stream: SWEEP });
         let shown = self.shown().await?;
         let stored = known(self.warehouse, &connection).await?;
         let live: HashSet<i64> = stored
@@ -114,6 +117,7 @@ impl Reader<'_, '_> {
         };
         let at = self.landing.land(ABSENCES, &records).await?;
         fault::point("ingest.absences.landed")?;
+        let before = self.issues.changed();
         apply(
             self.warehouse,
             &connection,
@@ -123,6 +127,11 @@ impl Reader<'_, '_> {
             &mut self.issues,
         )
         .await?;
+        self.progress.event(&Event::Finished {
+            stream: SWEEP,
+            records: shown.len() as u64,
+            changed: self.issues.changed() - before,
+        });
         Ok(alarms(&stored, &findings))
     }
 
@@ -236,11 +245,8 @@ pub(crate) async fn apply(
     // Before the issues: killed in between, the next sweep finds the same and finishes it.
     bury(warehouse, connection, &gone, commit).await?;
     let table = TableName::new("jira", ISSUES);
-    let mut written = warehouse.tables().upsert(&table, stored, commit).await?;
-    let deleted = gone.len() as u64;
-    written.deleted += deleted;
-    written.updated -= deleted.min(written.updated);
-    report.add(written);
+    let written = warehouse.tables().upsert(&table, stored, commit).await?;
+    report.add(written.with_deleted(gone.len() as u64));
     Ok(())
 }
 
@@ -283,9 +289,10 @@ pub(crate) async fn revive(
         .filter_map(|record| record.key.parse().ok())
         .collect();
     let table = TableName::new("jira", ISSUES);
-    let Some(filter) = filter(connection, &["issue_id"], &ids, "deleted_at is not null") else {
+    let Some(filter) = filter::among(connection, &["issue_id"], &ids) else {
         return Ok(());
     };
+    let filter = format!("{filter} and deleted_at is not null");
     let columns = ["issue_id", "deleted_at"];
     let buried = warehouse
         .tables()
@@ -320,33 +327,18 @@ async fn owned(
     ids: &[i64],
     condition: &str,
 ) -> Result<Vec<Row>> {
-    let Some(filter) = filter(connection, owners, ids, condition) else {
+    let Some(filter) = filter::among(connection, owners, ids) else {
         return Ok(Vec::new());
     };
+    let filter = format!("{filter} and {condition}");
     let table = TableName::new("jira", table);
     Ok(warehouse.tables().rows(&table, Some(&filter)).await?)
-}
-
-/// A condition for rows of some issues; `None` for no issues.
-fn filter(connection: &str, owners: &[&str], ids: &[i64], condition: &str) -> Option<String> {
-    let (low, high) = (ids.iter().min()?, ids.iter().max()?);
-    let list: Vec<_> = ids.iter().map(i64::to_string).collect();
-    let list = list.join(", ");
-    let owned: Vec<_> = owners
-        .iter()
-        .map(|owner| format!("({owner} >= {low} and {owner} <= {high} and {owner} in ({list}))"))
-        .collect();
-    Some(format!(
-        "connection = '{}' and {condition} and ({})",
-        connection.replace('\'', "''"),
-        owned.join(" or ")
-    ))
 }
 
 /// All stored issues of a connection.
 async fn known(warehouse: &Warehouse, connection: &str) -> Result<Vec<Known>> {
     let table = TableName::new("jira", ISSUES);
-    let filter = format!("connection = '{}'", connection.replace('\'', "''"));
+    let filter = filter::of(connection);
     let columns = [
         "issue_id",
         "project_id",
@@ -375,10 +367,7 @@ async fn known(warehouse: &Warehouse, connection: &str) -> Result<Vec<Known>> {
 /// The projects that the account sees, and whether each is archived.
 async fn projects(warehouse: &Warehouse, connection: &str) -> Result<HashMap<i64, bool>> {
     let table = TableName::new("jira", PROJECTS);
-    let filter = format!(
-        "connection = '{}' and deleted_at is null",
-        connection.replace('\'', "''")
-    );
+    let filter = filter::live(connection);
     let rows = warehouse.tables().rows(&table, Some(&filter)).await?;
     let projects = rows.iter().filter_map(|row| {
         let is_archived = row.get("is_archived").and_then(Value::as_bool);

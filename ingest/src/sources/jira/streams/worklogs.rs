@@ -14,7 +14,7 @@ use warehouse::{Commit, Warehouse, fault};
 use super::super::api::{Api, Ask, Offered, WorklogChange};
 use super::super::jql::Scope;
 use super::super::replay::received as of_raw;
-use super::super::{rows, time};
+use super::super::{filter, rows, time};
 use super::fetch::received;
 use super::issues::milliseconds_of;
 use super::{ISSUES, WORKLOGS};
@@ -172,17 +172,11 @@ impl Reader<'_, '_> {
             rows::id(worklog.get("issueId")?)
         };
         let mut asked: Vec<i64> = records.iter().filter_map(issue).collect();
-        if asked.is_empty() {
-            return Ok(());
-        }
         asked.sort_unstable();
         asked.dedup();
-        let list: Vec<_> = asked.iter().map(i64::to_string).collect();
-        let filter = format!(
-            "connection = '{}' and issue_id in ({})",
-            self.connection.replace('\'', "''"),
-            list.join(", ")
-        );
+        let Some(filter) = filter::among(self.connection, &["issue_id"], &asked) else {
+            return Ok(());
+        };
         let issues = TableName::new("jira", ISSUES);
         let columns = ["issue_id", "deleted_at"];
         let stored = self
@@ -308,10 +302,8 @@ async fn remove(
         );
     }
     let gone = rows.len() as u64;
-    let mut written = warehouse.tables().upsert(&table(), rows, commit).await?;
-    written.deleted += gone;
-    written.updated -= gone.min(written.updated);
-    report.add(written);
+    let written = warehouse.tables().upsert(&table(), rows, commit).await?;
+    report.add(written.with_deleted(gone));
     Ok(())
 }
 
@@ -320,14 +312,9 @@ async fn stored(
     connection: &str,
     ids: impl Iterator<Item = i64>,
 ) -> Result<Vec<Row>> {
-    let list: Vec<_> = ids.map(|id| id.to_string()).collect();
-    if list.is_empty() {
+    let ids: Vec<i64> = ids.collect();
+    let Some(filter) = filter::among(connection, &["worklog_id"], &ids) else {
         return Ok(Vec::new());
-    }
-    let filter = format!(
-        "connection = '{}' and worklog_id in ({})",
-        connection.replace('\'', "''"),
-        list.join(", ")
-    );
+    };
     Ok(warehouse.tables().rows(&table(), Some(&filter)).await?)
 }
