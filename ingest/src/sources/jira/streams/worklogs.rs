@@ -66,7 +66,12 @@ impl Reader<'_, '_> {
                         return Ok(());
                     }
                 };
-                let until = page.until.unwrap_or(since).max(since);
+                // An empty page moves nothing, whatever instant it names: a run without changes commits
+                // nothing.
+                let until = match page.values.is_empty() {
+                    true => since,
+                    false => page.until.unwrap_or(since).max(since),
+                };
                 let commit = Commit {
                     run_id: self.run_id.to_string(),
                     marks: vec![(mark.clone(), until.max(reached.unwrap_or(0)))],
