@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use warehouse::Warehouse;
 
-use crate::sources::{Kind, jira};
+use crate::sources::{Job, connector};
 use crate::{Connection, Discovery, Limits, Progress, Result, SyncReport};
 
 /// What a run shall do.
@@ -55,12 +55,12 @@ pub fn sync<'a>(
     Box::pin(sync_once(warehouse, connection, options, progress))
 }
 
-/// Says what a site is and how its fields are understood. Writes nothing.
+/// Says what a source is and what is understood of it. Writes nothing.
 pub fn discover(connection: &Connection) -> BoxFuture<'_, Result<Discovery>> {
     Box::pin(async move {
-        match Kind::of(connection)? {
-            Kind::Jira => jira::discover(connection, Limits::default()).await,
-        }
+        connector(connection)?
+            .discover(connection, Limits::default())
+            .await
     })
 }
 
@@ -70,13 +70,20 @@ async fn sync_once(
     options: &SyncOptions,
     progress: &dyn Progress,
 ) -> Result<SyncReport> {
-    let kind = Kind::of(connection)?;
+    connector(connection)?;
+    let job = |run_id| Job {
+        warehouse,
+        connection,
+        options,
+        run_id,
+        progress,
+    };
     if let Some(run_id) = &options.run_id {
-        return run(kind, warehouse, connection, options, run_id, progress).await;
+        return run(job(run_id)).await;
     }
     let pipeline = if options.replay { "replay" } else { "sync" };
     let run_id = warehouse.meta().start_run(pipeline, "command").await?;
-    let outcome = run(kind, warehouse, connection, options, &run_id, progress).await;
+    let outcome = run(job(&run_id)).await;
     let (status, reason) = match &outcome {
         Ok(_) => ("succeeded", None),
         Err(error) => ("failed", Some(error.to_string())),
@@ -92,18 +99,10 @@ async fn sync_once(
     }
 }
 
-async fn run(
-    kind: Kind,
-    warehouse: &Warehouse,
-    connection: &Connection,
-    options: &SyncOptions,
-    run_id: &str,
-    progress: &dyn Progress,
-) -> Result<SyncReport> {
-    match (kind, options.replay) {
-        (Kind::Jira, true) => Box::pin(jira::replay(warehouse, connection, run_id, progress)).await,
-        (Kind::Jira, false) => {
-            Box::pin(jira::sync(warehouse, connection, options, run_id, progress)).await
-        }
+async fn run(job: Job<'_>) -> Result<SyncReport> {
+    let connector = connector(job.connection)?;
+    match job.options.replay {
+        true => connector.replay(job).await,
+        false => connector.sync(job).await,
     }
 }

@@ -61,7 +61,7 @@ pub(super) fn failure(
             Failure::Final(Error::LockedOut { call })
         }
         401 => Failure::Final(Error::Unauthorized { call }),
-        429 | 503 => {
+        403 | 429 | 503 if code != 403 || retry::is_limited(headers) => {
             let wait = retry::told(headers, Utc::now());
             let error = Error::Busy {
                 call,

@@ -29,6 +29,15 @@ pub(super) fn told(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> 
         .or_else(|| text("retry-after").and_then(http_date).map(until))
         .or_else(|| seconds("beta-retry-after"))
         .or_else(|| text("x-ratelimit-reset").and_then(reset).map(until))
+        .or_else(|| text("ratelimit-reset").and_then(reset).map(until))
+}
+
+/// Whether a refusal is one for the rate of requests: GitHub tells it by 403 as well.
+pub(super) fn is_limited(headers: &HeaderMap) -> bool {
+    headers.contains_key("retry-after")
+        || headers
+            .get("x-ratelimit-remaining")
+            .is_some_and(|left| left == "0")
 }
 
 /// Whether the site says that little of its budget is left.
@@ -44,8 +53,11 @@ fn http_date(text: &str) -> Option<DateTime<Utc>> {
         .map(|at| at.to_utc())
 }
 
-/// The reset instant comes with and without seconds.
+/// The reset instant comes with and without seconds, or as seconds since 1970.
 fn reset(text: &str) -> Option<DateTime<Utc>> {
+    if let Ok(seconds) = text.parse::<i64>() {
+        return DateTime::from_timestamp(seconds, 0);
+    }
     if let Ok(at) = DateTime::parse_from_rfc3339(text) {
         return Some(at.to_utc());
     }
@@ -100,6 +112,8 @@ mod tests {
         );
         assert_eq!(wait(&[("x-ratelimit-reset", "2026-03-01T11:00Z")]), Some(0));
         assert_eq!(wait(&[("beta-retry-after", "42")]), Some(42));
+        assert_eq!(wait(&[("x-ratelimit-reset", "1772366430")]), Some(30));
+        assert_eq!(wait(&[("ratelimit-reset", "1772366407")]), Some(7));
         assert_eq!(wait(&[("retry-after", "soon")]), None);
         // The site's own clock counts where it gives it.
         let skewed = [
@@ -107,6 +121,16 @@ mod tests {
             ("x-ratelimit-reset", "2026-03-01T12:05Z"),
         ];
         assert_eq!(wait(&skewed), Some(60));
+    }
+
+    #[test]
+    fn a_refusal_for_the_rate_is_told_by_its_headers() {
+        let limited = |name: &'static str, value: &'static str| {
+            let headers = [(name.parse().unwrap(), value.parse().unwrap())];
+            is_limited(&headers.into_iter().collect())
+        };
+        assert!(limited("retry-after", "60") && limited("x-ratelimit-remaining", "0"));
+        assert!(!limited("x-ratelimit-remaining", "17") && !limited("x-other", "0"));
     }
 
     #[test]

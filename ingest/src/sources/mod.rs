@@ -1,23 +1,73 @@
-//! The kinds of sources. A new one gets a folder here and an arm in [`Kind::of`].
+//! The kinds of sources. A new one gets a folder here, an implementation of [`Connector`] and a line
+//! in [`KINDS`].
 
+mod filter;
 pub(crate) mod jira;
+mod time;
 
-use crate::{Connection, Result};
+use futures::future::BoxFuture;
+use warehouse::Warehouse;
 
-/// A kind of source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// A Jira site.
-    Jira,
+use crate::{Connection, Discovery, Limits, Progress, Result, SyncOptions, SyncReport};
+
+/// What can be read, by the name that the settings give it.
+static KINDS: &[(&str, &dyn Connector)] = &[("jira", &jira::Jira)];
+
+/// What a kind of source can do. Whatever it does, killed anywhere and begun again it comes to the
+/// same tables: records are landed before any table sees them, and a cursor is committed with rows.
+pub(crate) trait Connector: Sync {
+    /// Says what the source is and what the account sees there. Writes nothing.
+    fn discover<'a>(
+        &'a self,
+        connection: &'a Connection,
+        limits: Limits,
+    ) -> BoxFuture<'a, Result<Discovery>>;
+
+    /// Reads what is new to the end.
+    fn sync<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<SyncReport>>;
+
+    /// Rebuilds the tables from the raw zone, without calling the source.
+    fn replay<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<SyncReport>>;
 }
 
-impl Kind {
-    pub(crate) fn of(connection: &Connection) -> Result<Self> {
-        match connection.kind.as_str() {
-            "jira" => Ok(Kind::Jira),
-            other => Err(connection.refuse(format!(
-                "kind '{other}' is not known; this version reads 'jira'"
-            ))),
-        }
+/// One run over one connection.
+#[derive(Clone, Copy)]
+pub(crate) struct Job<'a> {
+    pub(crate) warehouse: &'a Warehouse,
+    pub(crate) connection: &'a Connection,
+    pub(crate) options: &'a SyncOptions,
+    /// Run that it is a part of.
+    pub(crate) run_id: &'a str,
+    pub(crate) progress: &'a dyn Progress,
+}
+
+/// What reads a connection.
+pub(crate) fn connector(connection: &Connection) -> Result<&'static dyn Connector> {
+    let known = KINDS.iter().find(|(kind, _)| *kind == connection.kind);
+    known.map(|(_, connector)| *connector).ok_or_else(|| {
+        let names: Vec<_> = KINDS.iter().map(|(kind, _)| format!("'{kind}'")).collect();
+        connection.refuse(format!(
+            "kind '{}' is not known; this version reads {}",
+            connection.kind,
+            names.join(", ")
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::tests::connection as settings;
+
+    #[test]
+    fn an_unknown_kind_is_told_with_what_is_known() {
+        let mut other = settings("https://x");
+        assert!(connector(&other).is_ok());
+        other.kind = "trac".into();
+        let error = connector(&other).err().unwrap().to_string();
+        assert!(
+            error.contains("kind 'trac' is not known; this version reads 'jira'"),
+            "{error}"
+        );
     }
 }

@@ -8,7 +8,6 @@ mod context;
 mod discover;
 mod document;
 mod fields;
-mod filter;
 mod greet;
 mod jql;
 mod replay;
@@ -16,8 +15,40 @@ mod rows;
 mod run;
 mod sprint_field;
 mod streams;
-mod time;
 
-pub(crate) use discover::discover;
-pub(crate) use replay::replay;
-pub(crate) use run::sync;
+use futures::future::BoxFuture;
+
+use super::{Connector, Job, filter, time};
+use crate::{Connection, Discovery, Limits, Result, SyncReport};
+
+/// Reads Jira sites.
+pub(crate) struct Jira;
+
+impl Connector for Jira {
+    fn discover<'a>(
+        &'a self,
+        connection: &'a Connection,
+        limits: Limits,
+    ) -> BoxFuture<'a, Result<Discovery>> {
+        Box::pin(discover::discover(connection, limits))
+    }
+
+    fn sync<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<SyncReport>> {
+        Box::pin(run::sync(
+            job.warehouse,
+            job.connection,
+            job.options,
+            job.run_id,
+            job.progress,
+        ))
+    }
+
+    fn replay<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<SyncReport>> {
+        Box::pin(replay::replay(
+            job.warehouse,
+            job.connection,
+            job.run_id,
+            job.progress,
+        ))
+    }
+}

@@ -79,7 +79,7 @@ pub(crate) async fn sync(
             connection = connection.name,
             "a replay was interrupted; it is finished first"
         );
-        Box::pin(replay(warehouse, connection, run_id, progress)).await?;
+        Box::pin(replay::replay(warehouse, connection, run_id, progress)).await?;
     }
     let landing = Landing::open(warehouse, &connection.name, run_id, true).await?;
     let mut sync = Sync {
