@@ -148,6 +148,14 @@ pub enum Error {
         /// The request.
         call: Box<Call>,
     },
+    /// A search whose result is not in the order asked for.
+    #[error(
+        "the site doesn't keep the order of a search ({call}); nothing more was read, since issues could be passed over; rebuild the site's search index, then run the command again"
+    )]
+    Unordered {
+        /// The request.
+        call: Box<Call>,
+    },
     /// A record of the raw zone that doesn't hold what its stream says.
     #[error(
         "raw record {stream} {key} can't be read: {reason}; restore the raw zone from a backup, or run sync --full"
@@ -186,7 +194,8 @@ impl Error {
             | Error::Failing { .. }
             | Error::BadPage { .. }
             | Error::TooLarge { .. }
-            | Error::RepeatedPage { .. } => Blame::Source,
+            | Error::RepeatedPage { .. }
+            | Error::Unordered { .. } => Blame::Source,
             Error::RawRecord { .. } => Blame::Us,
             Error::Warehouse(error) => error.blame(),
         }

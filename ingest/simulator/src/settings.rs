@@ -91,6 +91,10 @@ pub struct PageLimits {
     pub worklogs: usize,
     /// Issues of a search page on Data Center.
     pub data_center_search: usize,
+    /// Histories shown by `expand=changelog` on a search of Data Center, newest first.
+    pub data_center_searched_histories: usize,
+    /// The same on a single issue.
+    pub data_center_histories: usize,
     /// How long a `nextPageToken` stays good.
     pub token_life: Duration,
 }
@@ -112,6 +116,8 @@ impl Default for PageLimits {
             users: 1000,
             worklogs: 1000,
             data_center_search: 1000,
+            data_center_searched_histories: usize::MAX,
+            data_center_histories: usize::MAX,
             token_life: Duration::from_secs(7 * 24 * 3600),
         }
     }

@@ -8,6 +8,7 @@
 )]
 
 mod absences;
+mod data_center;
 mod engine;
 mod failures;
 mod recorded;

@@ -1,19 +1,22 @@
 //! Ingest against the simulated Jira: a faithful site, edited and misbehaving.
 
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
+use ingest::{Event, Progress};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use serde_json::json;
 use simulator::model::{IssueKind, SprintState};
 use simulator::{
-    Edit, Fault, FaultKind, NewIssue, RateLimit, Settings, Simulator, World, WorldSettings,
+    Deployment, Edit, Fault, FaultKind, NewIssue, RateLimit, Settings, Simulator, World,
+    WorldSettings,
 };
 
 use crate::{Lake, SyncOptions, connection, options};
 
-fn settings(seed: u64) -> Settings {
+pub(crate) fn settings(seed: u64) -> Settings {
     let now = chrono::DateTime::from_timestamp_millis(1_772_366_400_000).unwrap();
     let world = WorldSettings {
         projects: 2,
@@ -28,13 +31,13 @@ fn settings(seed: u64) -> Settings {
     }
 }
 
-async fn start(settings: Settings) -> Simulator {
+pub(crate) async fn start(settings: Settings) -> Simulator {
     let simulator = Simulator::start(settings).await.unwrap();
     simulator.edit(|world| world.freeze_clock(true));
     simulator
 }
 
-fn large_batches() -> SyncOptions {
+pub(crate) fn large_batches() -> SyncOptions {
     SyncOptions {
         batch_issues: 60,
         ..options()
@@ -219,25 +222,19 @@ async fn a_site_that_misbehaves_gives_the_same_tables() {
 }
 
 #[tokio::test]
-async fn wrong_credentials_and_data_center_are_told_in_one_sentence() {
-    let simulator = start(settings(1)).await;
-    let lake = Lake::open().await;
-    let mut wrong = connection(simulator.url());
-    wrong.token = ingest::Secret::new("nope");
-    let error = lake.sync(&wrong).await.unwrap_err().to_string();
-    assert!(error.contains("refuses the credentials"), "{error}");
-    let deployment = simulator::Deployment::DataCenter;
-    let older = start(Settings {
-        deployment,
-        ..settings(1)
-    })
-    .await;
-    let error = lake
-        .sync(&connection(older.url()))
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains("Data Center"), "{error}");
+async fn wrong_credentials_are_told_in_one_sentence() {
+    for deployment in [Deployment::Cloud, Deployment::DataCenter] {
+        let simulator = start(Settings {
+            deployment,
+            ..settings(1)
+        })
+        .await;
+        let lake = Lake::open().await;
+        let mut wrong = connection(simulator.url());
+        wrong.token = ingest::Secret::new("nope");
+        let error = lake.sync(&wrong).await.unwrap_err().to_string();
+        assert!(error.contains("refuses the credentials"), "{error}");
+    }
 }
 
 /// What happens to a site, by numbers that a property test may choose and shrink.
@@ -340,30 +337,70 @@ fn make(world: &mut World, happening: &Happening) {
     let _ = world.apply_now(edit);
 }
 
-/// Incremental reading, between edits and with an index that lags, ends in the rows that a full
-/// load of the final site gives, deletions included. `fields_json` is left out: it keeps what a record said when it
-/// was fetched, and names inside it change without the issue being updated.
-async fn incremental_equals_full(
+/// Edits the site while it is read: one happening after each batch of issues.
+struct Meddler<'s> {
+    simulator: &'s Simulator,
+    coming: Mutex<Vec<Happening>>,
+}
+
+impl Progress for Meddler<'_> {
+    fn event(&self, event: &Event) {
+        if let Event::Committed {
+            stream: "issues", ..
+        } = event
+            && let Some(happening) = self.coming.lock().unwrap().pop()
+        {
+            self.simulator.edit(|world| make(world, &happening));
+        }
+    }
+}
+
+/// One history of a site, and how it is read.
+#[derive(Clone, Debug)]
+struct Case {
+    deployment: Deployment,
     seed: u64,
+    /// How far the search index lags, in seconds.
     delay: u64,
-    rounds: &[Vec<Happening>],
-) -> Result<(), TestCaseError> {
-    let index_delay = Duration::from_secs(delay);
-    let simulator = start(Settings {
-        index_delay,
-        ..settings(seed)
-    })
-    .await;
+    /// Edits before each sync.
+    rounds: Vec<Vec<Happening>>,
+    /// Edits during the syncs.
+    meanwhile: Vec<Happening>,
+}
+
+/// Incremental reading, with edits between and during syncs and with an index that lags, ends in the rows that
+/// a full load of the final site gives, deletions included. `fields_json` is left out: it keeps what a record
+/// said when it was fetched, and names inside it change without the issue being updated.
+async fn incremental_equals_full(case: &Case) -> Result<(), TestCaseError> {
+    let mut settings = Settings {
+        index_delay: Duration::from_secs(case.delay),
+        deployment: case.deployment,
+        ..settings(case.seed)
+    };
+    settings.limits.data_center_search = 9;
+    let simulator = start(settings).await;
     let (lake, fresh) = (Lake::unguarded().await, Lake::unguarded().await);
     let acme = connection(simulator.url());
-    let read = async |lake: &Lake| lake.sync_with(&acme, large_batches()).await.unwrap();
-    read(&lake).await;
-    for round in rounds {
+    let small = SyncOptions {
+        batch_issues: 20,
+        ..options()
+    };
+    let meddler = Meddler {
+        simulator: &simulator,
+        coming: Mutex::new(case.meanwhile.clone()),
+    };
+    let read = async || {
+        let sync = ingest::sync(&lake.warehouse, &acme, &small, &meddler);
+        sync.await.unwrap();
+    };
+    read().await;
+    for round in &case.rounds {
         simulator.edit(|world| round.iter().for_each(|one| make(world, one)));
-        read(&lake).await;
+        read().await;
     }
-    simulator.advance(TimeDelta::seconds(delay as i64 + 1));
-    read(&lake).await;
+    meddler.coming.lock().unwrap().clear();
+    simulator.advance(TimeDelta::seconds(case.delay as i64 + 1));
+    read().await;
     // What was deleted is found by looking twice.
     let swept = SyncOptions {
         sweep: true,
@@ -372,15 +409,9 @@ async fn incremental_equals_full(
     for _ in 0..2 {
         lake.sync_with(&acme, swept.clone()).await.unwrap();
     }
-    read(&fresh).await;
+    fresh.sync_with(&acme, large_batches()).await.unwrap();
     let (found, expected) = (lake.live_rows().await, fresh.live_rows().await);
     for ((table, found), (_, expected)) in found.iter().zip(&expected) {
-        let only = |left: &[String], right: &[String]| -> Vec<String> {
-            left.iter()
-                .filter(|row| !right.contains(row))
-                .cloned()
-                .collect()
-        };
         let (ours, theirs) = (only(found, expected), only(expected, found));
         prop_assert!(
             ours.is_empty() && theirs.is_empty(),
@@ -388,6 +419,14 @@ async fn incremental_equals_full(
         );
     }
     Ok(())
+}
+
+/// Rows that the other side lacks.
+fn only(left: &[String], right: &[String]) -> Vec<String> {
+    left.iter()
+        .filter(|row| !right.contains(row))
+        .cloned()
+        .collect()
 }
 
 /// Issues of an archived project can't be searched; the project itself stays, as what it is.
@@ -478,19 +517,30 @@ fn incremental_reading_equals_a_full_load_after_any_history() {
     let cases = std::env::var("PROPTEST_CASES")
         .ok()
         .and_then(|cases| cases.parse().ok());
-    let cases = cases.unwrap_or(5);
+    let cases = cases.unwrap_or(8);
     let config = Config {
         cases,
         failure_persistence: None,
         max_shrink_iters: 20,
         ..Config::default()
     };
-    let rounds = prop::collection::vec(prop::collection::vec(happening(), 1..12), 1..3);
-    let delays = prop_oneof![Just(0u64), 1..120u64, 300..1500u64];
-    let outcome = TestRunner::new(config)
-        .run(&(0..50u64, delays, rounds), |(seed, delay, rounds)| {
-            runtime.block_on(incremental_equals_full(seed, delay, &rounds))
+    let case = (
+        prop_oneof![Just(Deployment::Cloud), Just(Deployment::DataCenter)],
+        0..50u64,
+        prop_oneof![Just(0u64), 1..120u64, 300..1500u64],
+        prop::collection::vec(prop::collection::vec(happening(), 1..12), 1..3),
+        prop::collection::vec(happening(), 0..8),
+    )
+        .prop_map(|(deployment, seed, delay, rounds, meanwhile)| Case {
+            deployment,
+            seed,
+            delay,
+            rounds,
+            meanwhile,
         });
+    let outcome = TestRunner::new(config).run(&case, |case| {
+        runtime.block_on(incremental_equals_full(&case))
+    });
     outcome.unwrap();
 }
 

@@ -1,6 +1,7 @@
 //! The part of JQL that extractors use: comparisons on time, project, id, key and sprint, AND/OR/NOT,
 //! and ORDER BY.
 
+mod data_center;
 mod date;
 mod evaluate;
 mod parse;

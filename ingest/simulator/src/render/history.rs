@@ -26,10 +26,16 @@ impl World {
     fn render_item(&self, item: &HistoryItem, view: &View) -> Value {
         let mut shown = Map::new();
         let mut put = |name: &str, value: Value| shown.insert(name.to_owned(), value);
-        put("field", json!(item.field));
+        // Data Center's epics are linked by a field of their own.
+        let is_epic = item.field == "IssueParentAssociation" && !view.cloud();
+        put(
+            "field",
+            json!(if is_epic { "Epic Link" } else { &item.field }),
+        );
+        let is_custom = item.custom || is_epic;
         put(
             "fieldtype",
-            json!(if item.custom { "custom" } else { "jira" }),
+            json!(if is_custom { "custom" } else { "jira" }),
         );
         // Data Center's items name the field only.
         if let Some(id) = item.field_id.as_ref().filter(|_| view.cloud()) {

@@ -150,11 +150,13 @@ impl World {
     fn put_entries(&self, issue: &Issue, view: &View, fields: &mut Map<String, Value>) {
         let mut comments = self.render_comments(issue, view);
         let total = comments.len();
-        comments.truncate(view.inline);
+        // Data Center shows them all.
+        let most = if view.cloud() { view.inline } else { total };
+        comments.truncate(most);
         let link = view.link(format!("issue/{}/comment", issue.id));
         fields.insert(
             "comment".to_owned(),
-            json!({"comments": comments, "self": link, "maxResults": view.inline, "total": total, "startAt": 0}),
+            json!({"comments": comments, "self": link, "maxResults": most, "total": total, "startAt": 0}),
         );
         let worklogs = issue.worklogs.iter().take(view.inline);
         let worklogs: Vec<_> = worklogs

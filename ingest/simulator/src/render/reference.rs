@@ -196,7 +196,7 @@ impl World {
             .iter()
             .find(|entry| entry.0 == kind)
             .unwrap_or(&TYPES[2]);
-        json!({
+        let mut shown = json!({
             "self": view.link(format!("issuetype/{id}")),
             "id": id.to_string(),
             "description": "",
@@ -204,23 +204,29 @@ impl World {
             "name": name,
             "subtask": kind == IssueKind::SubTask,
             "avatarId": 10_300 + id % 100,
-            "hierarchyLevel": level,
-        })
+        });
+        if view.cloud() {
+            shown["hierarchyLevel"] = json!(level);
+        }
+        shown
     }
 
     pub(super) fn render_project_short(&self, id: u64, view: &View) -> Value {
         let Some(project) = self.project(id) else {
             return Value::Null;
         };
-        json!({
+        let mut shown = json!({
             "self": view.link(format!("project/{id}")),
             "id": id.to_string(),
             "key": project.key,
             "name": project.name,
             "projectTypeKey": "software",
-            "simplified": false,
             "avatarUrls": avatars("project", id, view),
-        })
+        });
+        if view.cloud() {
+            shown["simplified"] = json!(false);
+        }
+        shown
     }
 
     fn render_project(&self, project: &Project, view: &View) -> Value {
@@ -228,9 +234,13 @@ impl World {
         shown["expand"] = json!("description,lead,issueTypes,url,projectKeys,permissions,insight");
         shown["description"] = json!(format!("Everything about {}.", project.name));
         shown["lead"] = self.render_person(Some(project.lead), view);
-        shown["style"] = json!("classic");
-        shown["isPrivate"] = json!(false);
-        shown["properties"] = json!({});
+        if view.cloud() {
+            shown["style"] = json!("classic");
+            shown["isPrivate"] = json!(false);
+            shown["properties"] = json!({});
+        } else {
+            shown["archived"] = json!(project.archived_at.is_some());
+        }
         if let Some(at) = project.archived_at {
             shown["archived"] = json!(true);
             shown["archivedDate"] = json!(view.time(at));

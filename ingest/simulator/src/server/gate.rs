@@ -164,7 +164,7 @@ async fn admit(shared: &Shared, path: &str, request: Request, next: Next) -> Res
     }
     let mut response = next.run(request).await;
     if let Some((limit, left)) = shared.gate.allowance() {
-        allowance_headers(response.headers_mut(), limit, left);
+        allowance_headers(shared, response.headers_mut(), limit, left);
     }
     match fault {
         Some(FaultKind::Delay(delay)) => {
@@ -207,28 +207,33 @@ fn limited(shared: &Shared, wait: Option<Duration>) -> Response {
             "Retry-After",
             (wait.as_secs_f64().ceil() as u64).to_string(),
         );
-        let reset = Utc::now() + TimeDelta::milliseconds(wait.as_millis() as i64);
-        put(
-            "X-RateLimit-Reset",
-            reset.format("%Y-%m-%dT%H:%MZ").to_string(),
-        );
+        if shared.settings.deployment == Deployment::Cloud {
+            let reset = Utc::now() + TimeDelta::milliseconds(wait.as_millis() as i64);
+            put(
+                "X-RateLimit-Reset",
+                reset.format("%Y-%m-%dT%H:%MZ").to_string(),
+            );
+        }
     }
-    put("RateLimit-Reason", "jira-burst-based".to_owned());
+    if shared.settings.deployment == Deployment::Cloud {
+        put("RateLimit-Reason", "jira-burst-based".to_owned());
+    }
     let (limit, _) = shared.gate.allowance().unwrap_or((100, 0));
-    allowance_headers(headers, limit, 0);
+    allowance_headers(shared, headers, limit, 0);
+    refused
+}
+
+fn allowance_headers(shared: &Shared, headers: &mut HeaderMap, limit: u64, left: u64) {
+    headers.insert("X-RateLimit-Limit", HeaderValue::from(limit));
+    headers.insert("X-RateLimit-Remaining", HeaderValue::from(left));
     if shared.settings.deployment == Deployment::DataCenter {
         headers.insert("X-RateLimit-FillRate", HeaderValue::from_static("1"));
         headers.insert(
             "X-RateLimit-Interval-Seconds",
             HeaderValue::from_static("1"),
         );
+        return;
     }
-    refused
-}
-
-fn allowance_headers(headers: &mut HeaderMap, limit: u64, left: u64) {
-    headers.insert("X-RateLimit-Limit", HeaderValue::from(limit));
-    headers.insert("X-RateLimit-Remaining", HeaderValue::from(left));
     let near = if left * 5 < limit { "true" } else { "false" };
     headers.insert("X-RateLimit-NearLimit", HeaderValue::from_static(near));
 }

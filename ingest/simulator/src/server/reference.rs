@@ -161,9 +161,28 @@ pub(super) fn labels(call: &Call) -> Reply {
     Ok(paged(call, list(call, Listing::Labels), 1000, 1000))
 }
 
-/// The unpaged list that Data Center has.
+/// The unpaged list of both. Data Center can show archived projects, and leads when asked for them.
 pub(super) fn projects(call: &Call) -> Reply {
-    Ok(json!(list(call, Listing::Projects)))
+    let mut shown = list(call, Listing::Projects);
+    if call.view.cloud() {
+        return Ok(json!(shown));
+    }
+    if call
+        .text("includeArchived")
+        .is_some_and(|text| text == "true")
+    {
+        shown.extend(list(call, Listing::ArchivedProjects));
+    }
+    let leads = call.list("expand").iter().any(|part| part == "lead");
+    for project in shown.iter_mut().filter_map(Value::as_object_mut) {
+        for part in ["issueTypes", "components", "versions", "description"] {
+            project.remove(part);
+        }
+        if !leads {
+            project.remove("lead");
+        }
+    }
+    Ok(json!(shown))
 }
 
 pub(super) fn projects_page(call: &Call) -> Reply {
@@ -237,6 +256,32 @@ pub(super) fn users(call: &Call) -> Reply {
         .skip(start)
         .take(size)
         .collect())
+}
+
+/// Data Center's search of users: a part of the name, the full name or the address. Nobody is found
+/// by nothing (JRASERVER-65089), everybody by a point.
+pub(super) fn users_by_name(call: &Call) -> Reply {
+    let asked = call
+        .text("username")
+        .ok_or_else(|| Refusal::bad_request("The username query parameter was not provided"))?
+        .to_lowercase();
+    let inactive = call
+        .text("includeInactive")
+        .is_some_and(|text| text == "true");
+    let (start, size) = call.page(50, call.shared.settings.limits.users);
+    let fits = |user: &Value| {
+        let named = |part: &str| {
+            let text = user[part].as_str().unwrap_or_default();
+            text.to_lowercase().contains(&asked)
+        };
+        let is_named = asked == "."
+            || ["name", "displayName", "emailAddress"]
+                .into_iter()
+                .any(named);
+        !asked.is_empty() && is_named && (inactive || user["active"] == true)
+    };
+    let users = list(call, Listing::Users).into_iter().filter(fits);
+    Ok(users.skip(start).take(size).collect())
 }
 
 pub(super) fn users_bulk(call: &Call) -> Reply {

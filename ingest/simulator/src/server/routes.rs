@@ -31,7 +31,10 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         };
     }
     if cloud {
-        router = software_routes(router);
+        router = software_routes(router).route(
+            "/rest/agile/1.0/board/{id}/features",
+            reading(agile::features),
+        );
     }
     router
         .fallback(nothing_here)
@@ -124,7 +127,7 @@ fn data_center_routes(router: Routes, prefix: &str) -> Routes {
             &at("/search"),
             reading(search::by_start).merge(writing(search::by_start)),
         )
-        .route(&at("/user/search"), reading(reference::users))
+        .route(&at("/user/search"), reading(reference::users_by_name))
 }
 
 fn agile_routes(router: Routes) -> Routes {
@@ -137,7 +140,6 @@ fn agile_routes(router: Routes) -> Routes {
             &at("/board/{id}/configuration"),
             reading(agile::configuration),
         )
-        .route(&at("/board/{id}/features"), reading(agile::features))
         .route(&at("/board/{id}/sprint"), reading(agile::sprints))
         .route(&at("/board/{id}/issue"), reading(agile::board_issues))
         .route(&at("/board/{id}/backlog"), reading(agile::backlog))

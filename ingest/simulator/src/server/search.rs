@@ -76,21 +76,24 @@ impl Wanted {
             shown["fields"] = Value::Object(fields);
         }
         if self.changelog {
-            shown["changelog"] = expanded(call, source, head.id);
+            let limits = &call.shared.settings.limits;
+            let cap = if call.view.cloud() {
+                limits.expanded_histories
+            } else if call.path("issue").is_empty() {
+                limits.data_center_searched_histories
+            } else {
+                limits.data_center_histories
+            };
+            shown["changelog"] = expanded(call, source, head.id, cap);
         }
         shown
     }
 }
 
-/// `expand=changelog`: newest first; capped on Cloud.
-pub(super) fn expanded(call: &Call, source: &dyn Source, issue: u64) -> Value {
+/// `expand=changelog`: newest first; Data Center shows them all, unless it is told otherwise.
+fn expanded(call: &Call, source: &dyn Source, issue: u64, cap: usize) -> Value {
     let histories = source.histories(issue, &call.view);
     let total = histories.len();
-    let cap = if call.view.cloud() {
-        call.shared.settings.limits.expanded_histories
-    } else {
-        total
-    };
     let shown: Vec<Value> = histories
         .into_iter()
         .rev()
@@ -152,7 +155,7 @@ fn names(call: &Call) -> Value {
 
 /// The issues of a query, in order, as the index shows them now.
 pub(super) fn found(call: &Call, jql: &str, bounded: bool) -> Result<(Query, Vec<Head>), Refusal> {
-    let query = parse(jql).map_err(Refusal::bad_request)?;
+    let mut query = parse(jql).map_err(Refusal::bad_request)?;
     if bounded && query.filter.is_none() {
         return Err(Refusal::bad_request(UNBOUNDED));
     }
@@ -161,6 +164,14 @@ pub(super) fn found(call: &Call, jql: &str, bounded: bool) -> Result<(Query, Vec
         let now = source.now();
         (now, source.heads(now - delay))
     });
+    if !call.view.cloud() {
+        let strict = call
+            .text("validateQuery")
+            .is_none_or(|text| text != "false");
+        query = query
+            .of_data_center(&heads, strict)
+            .map_err(Refusal::bad_request)?;
+    }
     let heads = query
         .run(heads, call.shared.zone, now)
         .map_err(Refusal::bad_request)?;

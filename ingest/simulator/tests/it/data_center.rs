@@ -1,7 +1,7 @@
 //! The Data Center API: `startAt` pages, users by name, sprints as strings, and no Cloud paths.
 
-use serde_json::Value;
-use simulator::{Deployment, Settings};
+use serde_json::{Value, json};
+use simulator::{Deployment, Edit, Settings};
 
 use crate::client::{Client, small};
 
@@ -78,6 +78,77 @@ async fn shows_old_forms_of_sprints_and_people() {
 }
 
 #[tokio::test]
+async fn compares_ids_within_a_project_only() {
+    let client = Client::start(Settings {
+        deployment: Deployment::DataCenter,
+        world: simulator::WorldSettings {
+            projects: 2,
+            ..small().world
+        },
+        ..small()
+    })
+    .await;
+    let (first, of_project, all) = client.simulator.edit(|world| {
+        let first = world.issues().find(|issue| issue.number() == 1).unwrap();
+        let of_project = world
+            .issues()
+            .filter(|issue| issue.project == first.project);
+        (first.id, of_project.count(), world.issues().count())
+    });
+    let found = async |jql: String| {
+        let page = client.post(
+            "/rest/api/2/search",
+            json!({"jql": jql, "validateQuery": false}),
+        );
+        page.await["total"].as_u64().unwrap() as usize
+    };
+    assert!(of_project < all);
+    assert_eq!(found(format!("id > {first}")).await, of_project - 1);
+    assert_eq!(found("id > 1".into()).await, 0, "there is no issue 1");
+    assert_eq!(found(format!("id in (1, {first})")).await, 1);
+    let (status, message) = client
+        .refused(&format!("/rest/api/2/search?jql=id+in+(1,{first})"))
+        .await;
+    assert_eq!(status, 400);
+    assert_eq!(
+        message,
+        "A value with ID '1' does not exist for the field 'id'."
+    );
+}
+
+#[tokio::test]
+async fn lists_without_pages() {
+    let client = data_center().await;
+    let project = client.simulator.edit(|world| {
+        let project = world.projects()[0].id;
+        world.apply_now(Edit::ArchiveProject { project }).unwrap();
+        project
+    });
+    assert_eq!(client.get("/rest/api/2/project").await, json!([]));
+    let archived = client
+        .get("/rest/api/2/project?includeArchived=true&expand=lead")
+        .await;
+    assert_eq!(archived[0]["archived"], true);
+    assert!(archived[0]["lead"]["key"].is_string());
+    for part in ["versions", "components"] {
+        let path = format!("/rest/api/2/project/{project}/{part}");
+        assert!(client.get(&path).await.is_array(), "{path}");
+    }
+    let everybody = client
+        .get("/rest/api/2/user/search?username=.&includeInactive=true&maxResults=1000")
+        .await;
+    let users = client.simulator.edit(|world| world.site().users.len());
+    assert_eq!(everybody.as_array().unwrap().len(), users);
+    assert_eq!(
+        client.get("/rest/api/2/user/search?username=").await,
+        json!([])
+    );
+    assert_eq!(client.raw("/rest/api/2/user/search").await.status(), 400);
+    let types = client.get("/rest/api/2/issuetype").await;
+    assert_eq!(types[0]["hierarchyLevel"], Value::Null);
+}
+
+#[tokio::test]
 async fn has_no_cloud_paths() {
     let client = data_center().await;
     for path in [
@@ -87,6 +158,7 @@ async fn has_no_cloud_paths() {
         "/rest/api/2/field/search",
         "/rest/api/2/issue/ATLAS-1/changelog",
         "/rest/software/1.0/sprint/1/issue",
+        "/rest/agile/1.0/board/1/features",
     ] {
         assert_eq!(client.raw(path).await.status(), 404, "{path}");
     }

@@ -14,8 +14,8 @@ const PERMISSIONS: [&str; 2] = ["BROWSE_PROJECTS", "USER_PICKER"];
 
 /// Says what a site is and how its fields are understood; writes nothing.
 pub(crate) async fn discover(connection: &Connection, limits: Limits) -> Result<Discovery> {
-    let api = Api::new(Client::new(connection, limits, &Silent)?);
-    let greeting = greet(&api, connection).await?;
+    let mut api = Api::new(Client::new(connection, limits, &Silent)?);
+    let greeting = greet(&mut api, connection).await?;
     let mut notes = greeting.notes;
     let mut mapped = Vec::new();
     for stream in [PROJECTS, BOARDS, FIELDS] {

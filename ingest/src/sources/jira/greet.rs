@@ -1,5 +1,5 @@
-//! The first contact: who the site is, who the account is. Wrong addresses, wrong credentials and
-//! sites of another kind end here, with one sentence that says what to do.
+//! The first contact: who the site is, who the account is. Wrong addresses and wrong
+//! credentials end here, with one sentence that says what to do.
 
 use chrono::{DateTime, Utc};
 
@@ -17,14 +17,8 @@ pub(super) struct Greeting {
 }
 
 /// Asks the site and the account who they are. Wrong addresses and credentials end here.
-pub(super) async fn greet(api: &Api<'_>, connection: &Connection) -> Result<Greeting> {
-    let server = api.server_info().await?;
-    if server.deployment_type.eq_ignore_ascii_case("server") {
-        return Err(connection.refuse(format!(
-            "the site runs Jira Data Center {}, which this version does not read; it reads Jira Cloud",
-            server.version
-        )));
-    }
+pub(super) async fn greet(api: &mut Api<'_>, connection: &Connection) -> Result<Greeting> {
+    let server = api.meet().await?;
     let myself = api.myself().await?;
     let mut notes = Vec::new();
     let wanted = match connection.time_zone.trim() {

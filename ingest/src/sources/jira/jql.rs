@@ -9,28 +9,53 @@ pub(crate) struct Scope {
     pub(crate) projects: Vec<String>,
 }
 
+/// A search: its conditions, and by what its result is ordered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Search {
+    conditions: Vec<String>,
+    order: &'static str,
+    names_issues: bool,
+}
+
+impl Search {
+    /// The search, oldest first.
+    pub(crate) fn oldest_first(&self) -> String {
+        format!(
+            "{} ORDER BY {} ASC, key ASC",
+            self.conditions.join(" AND "),
+            self.order
+        )
+    }
+
+    /// The search, last updated first.
+    pub(crate) fn newest_first(&self) -> String {
+        format!("{} ORDER BY updated DESC", self.conditions.join(" AND "))
+    }
+
+    /// What of it was created since an instant, oldest first.
+    pub(crate) fn created_since(&self, from_ms: i64) -> String {
+        let mut conditions = self.conditions.clone();
+        if from_ms > 0 {
+            conditions.push(format!("created >= {from_ms}"));
+        }
+        format!("{} ORDER BY created ASC, key ASC", conditions.join(" AND "))
+    }
+
+    /// Whether it names issues, which may be gone.
+    pub(crate) fn names_issues(&self) -> bool {
+        self.names_issues
+    }
+}
+
 impl Scope {
     /// Issues updated since an instant, oldest update first.
-    pub(crate) fn updated_since(&self, from_ms: i64) -> String {
-        format!(
-            "{}updated >= {} ORDER BY updated ASC, key ASC",
-            self.projects(),
-            from_ms.max(0)
-        )
+    pub(crate) fn updated_since(&self, from_ms: i64) -> Search {
+        self.search(format!("updated >= {}", from_ms.max(0)), "updated")
     }
 
     /// Issues created since an instant, oldest first. The order never changes while pages are read.
-    pub(crate) fn created_since(&self, from_ms: i64) -> String {
-        format!(
-            "{}created >= {} ORDER BY created ASC, key ASC",
-            self.projects(),
-            from_ms.max(0)
-        )
-    }
-
-    /// The issue that was updated last.
-    pub(crate) fn newest(&self) -> String {
-        format!("{}updated >= 0 ORDER BY updated DESC", self.projects())
+    pub(crate) fn created_since(&self, from_ms: i64) -> Search {
+        self.search(format!("created >= {}", from_ms.max(0)), "created")
     }
 
     /// Whether a project is among those that are read.
@@ -39,9 +64,12 @@ impl Scope {
     }
 
     /// Those of some issues.
-    pub(crate) fn among(&self, ids: &[i64]) -> String {
+    pub(crate) fn among(&self, ids: &[i64]) -> Search {
         let ids: Vec<_> = ids.iter().map(i64::to_string).collect();
-        format!("{}id in ({})", self.projects(), ids.join(", "))
+        Search {
+            names_issues: true,
+            ..self.search(format!("id in ({})", ids.join(", ")), "created")
+        }
     }
 
     /// A text that is equal for equal scopes.
@@ -52,12 +80,14 @@ impl Scope {
         keys.join(" ")
     }
 
-    fn projects(&self) -> String {
-        if self.projects.is_empty() {
-            return String::new();
-        }
+    fn search(&self, condition: String, order: &'static str) -> Search {
         let keys: Vec<_> = self.projects.iter().map(|key| quoted(key)).collect();
-        format!("project in ({}) AND ", keys.join(", "))
+        let of_projects = (!keys.is_empty()).then(|| format!("project in ({})", keys.join(", ")));
+        Search {
+            conditions: of_projects.into_iter().chain([condition]).collect(),
+            order,
+            names_issues: false,
+        }
     }
 }
 
@@ -84,20 +114,26 @@ mod tests {
     fn searches_are_bounded_and_scoped() {
         let all = Scope::default();
         assert_eq!(
-            all.updated_since(60_000),
+            all.updated_since(60_000).oldest_first(),
             "updated >= 60000 ORDER BY updated ASC, key ASC"
         );
         assert_eq!(
-            all.created_since(-5),
+            all.created_since(-5).oldest_first(),
             "created >= 0 ORDER BY created ASC, key ASC"
         );
         let some = Scope {
             projects: vec!["EE".into(), "A\"B".into()],
         };
+        let search = some.updated_since(5);
         assert_eq!(
-            some.newest(),
-            r#"project in ("EE", "A\"B") AND updated >= 0 ORDER BY updated DESC"#
+            search.newest_first(),
+            r#"project in ("EE", "A\"B") AND updated >= 5 ORDER BY updated DESC"#
         );
+        assert_eq!(
+            search.created_since(60_000),
+            r#"project in ("EE", "A\"B") AND updated >= 5 AND created >= 60000 ORDER BY created ASC, key ASC"#
+        );
+        assert!(some.among(&[3, 4]).names_issues() && !search.names_issues());
     }
 
     #[test]

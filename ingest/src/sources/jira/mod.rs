@@ -1,4 +1,4 @@
-//! Jira Cloud: what is read, in which order, and how records become rows.
+//! Jira, Cloud and Data Center: what is read, in which order, and how records become rows.
 //!
 //! [`api`] speaks to the site, [`rows`] turns records into rows (purely, so that a replay gives the
 //! same ones), [`streams`] reads each kind of record, [`run`] puts them in order.

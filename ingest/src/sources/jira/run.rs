@@ -62,14 +62,11 @@ pub(crate) async fn sync(
     progress: &dyn Progress,
 ) -> Result<SyncReport> {
     let selection = Selection::of(connection, &options.streams)?;
-    let api = Api::new(Client::new(connection, options.limits, progress)?);
-    let greeting = greet(&api, connection).await?;
+    let mut api = Api::new(Client::new(connection, options.limits, progress)?);
+    let greeting = greet(&mut api, connection).await?;
     progress.event(&Event::Connected {
         url: connection.url.clone(),
-        site: format!(
-            "Jira {} {}",
-            greeting.server.deployment_type, greeting.server.version
-        ),
+        site: greeting.server.title(),
     });
     if mark(warehouse, &connection.name, replay::OPEN)
         .await?

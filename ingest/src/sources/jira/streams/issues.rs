@@ -12,10 +12,9 @@ use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt};
 use schemas::TableName;
 use serde_json::Value;
-use serde_json::value::RawValue;
 use warehouse::{Commit, Warehouse};
 
-use super::super::api::{Api, Ask, BULK_ISSUES, Found, History, Offered};
+use super::super::api::{Api, Ask, BULK_ISSUES, Found, Handed, History, Offered};
 use super::super::context::{Context, fingerprint};
 use super::super::jql::{self, Scope};
 use super::super::{filter, rows, time};
@@ -23,7 +22,6 @@ use super::batch::{self, Batch};
 use super::children::{self, Family};
 use super::fetch::received;
 use super::{CHANGELOGS, ISSUES, sweep};
-use crate::http::Tokens;
 use crate::land::{Landing, Received};
 use crate::{Event, Progress, Result, StreamReport};
 
@@ -33,8 +31,15 @@ const UNSET: i64 = -1;
 /// Pause before asking again for issues that the site could not hand out.
 const WITHHELD_PAUSE: Duration = Duration::from_secs(1);
 
-/// What one call handed out: issues, and those that it could not, with the reason.
-type Handed = (Vec<Box<RawValue>>, Vec<(i64, String)>);
+/// What the site handed out of the issues that it was asked for.
+#[derive(Debug, Default)]
+pub(super) struct Fetched {
+    pub(super) issues: Vec<Received>,
+    /// History entries that came with them.
+    histories: Vec<Received>,
+    /// Those that it could not hand out, with the reason.
+    pub(super) withheld: Vec<(i64, String)>,
+}
 
 /// Reads issues and changelogs of one connection.
 pub(crate) struct Reader<'r, 'a> {
@@ -123,26 +128,19 @@ impl Reader<'_, '_> {
     /// The first load, by creation: an order that never changes while pages are read.
     async fn backfill(&mut self, mut cursor: Cursor) -> Result<()> {
         if cursor.backfill_start_ms.is_none() {
-            let newest = self.search_once(&self.scope.newest()).await?;
+            let newest = self.api.newest(&self.scope.updated_since(0)).await?;
             cursor.backfill_start_ms = newest.and_then(|one| one.updated_us).map(milliseconds);
         }
         let from_ms = cursor.backfill_created_ms.map_or(0, jql::floor_minute);
         let search = self.scope.created_since(from_ms);
-        let (mut waiting, mut token, mut seen) = (Vec::new(), None, Tokens::default());
-        loop {
-            let page = self
-                .api
-                .search(&search, Ask::Ids, None, token.as_deref(), &mut seen)
-                .await?;
+        let (api, mut waiting) = (self.api, Vec::new());
+        let mut pages = api.pages(search, Ask::Ids);
+        while let Some(page) = pages.next().await? {
             waiting.extend(page.found.iter().map(|found| found.issue_id));
             while waiting.len() > self.batch_issues {
                 let rest = waiting.split_off(self.batch_issues);
                 self.load(&std::mem::replace(&mut waiting, rest), &mut cursor, false)
                     .await?;
-            }
-            match page.next {
-                Some(next) => token = Some(next),
-                None => break,
             }
         }
         self.load(&waiting, &mut cursor, true).await
@@ -165,7 +163,6 @@ impl Reader<'_, '_> {
         let search = self
             .scope
             .updated_since(jql::look_back(high_water_ms, look_back_ms));
-        let (mut waiting, mut token, mut seen) = (Vec::new(), None, Tokens::default());
         let withheld: Vec<i64> = self
             .landing
             .withheld(ISSUES)
@@ -175,24 +172,17 @@ impl Reader<'_, '_> {
         for ids in withheld.chunks(self.batch_issues) {
             self.refresh(ids, cursor).await?;
         }
-        loop {
-            let page = self
-                .api
-                .search(&search, Ask::Updated, None, token.as_deref(), &mut seen)
-                .await?;
-            let reached = page.found.iter().filter_map(|found| found.updated_us).max();
+        let (api, mut waiting) = (self.api, Vec::new());
+        let mut pages = api.pages(search, Ask::Updated);
+        while let Some(page) = pages.next().await? {
             waiting.extend(self.changed(page.found).await?);
-            let last = page.next.is_none();
             // What the index has shown so far is committed before the mark moves past it.
-            cursor.high_water_ms = cursor.high_water_ms.max(reached.map(milliseconds));
-            if last || waiting.len() >= self.batch_issues {
+            cursor.high_water_ms = cursor.high_water_ms.max(page.reached_us.map(milliseconds));
+            if page.is_last || waiting.len() >= self.batch_issues {
                 self.refresh(&std::mem::take(&mut waiting), cursor).await?;
             }
-            match page.next {
-                Some(next) => token = Some(next),
-                None => return Ok(()),
-            }
         }
+        Ok(())
     }
 
     /// Fetches and commits changed issues, with the cursor.
@@ -279,14 +269,17 @@ impl Reader<'_, '_> {
         if ids.is_empty() {
             return Ok(Batch::default());
         }
-        let (mut issues, mut withheld) = self.fetch_issues(ids).await?;
-        if !withheld.is_empty() {
+        let mut fetched = self.fetch_issues(ids).await?;
+        if !fetched.withheld.is_empty() {
             tokio::time::sleep(WITHHELD_PAUSE).await;
-            let again: Vec<i64> = withheld.iter().map(|(id, _)| *id).collect();
-            let (more, still) = self.fetch_issues(&again).await?;
-            issues.extend(more);
-            withheld = still;
+            let again: Vec<i64> = fetched.withheld.drain(..).map(|(id, _)| id).collect();
+            fetched.extend(self.fetch_issues(&again).await?);
         }
+        let Fetched {
+            mut issues,
+            mut histories,
+            withheld,
+        } = fetched;
         for (id, reason) in &withheld {
             self.issues.quarantined += 1;
             self.landing
@@ -297,13 +290,7 @@ impl Reader<'_, '_> {
             .iter()
             .filter_map(|issue| issue.key.parse().ok())
             .collect();
-        let histories = self
-            .api
-            .changelogs(&given)
-            .await?
-            .iter()
-            .map(history)
-            .collect();
+        histories.extend(self.api.changelogs(&given).await?.iter().map(history));
         self.issues.unseen += ids.len().saturating_sub(issues.len() + withheld.len()) as u64;
         let comments = self.further_comments(&issues).await?;
         issues.extend(comments);
@@ -336,10 +323,7 @@ impl Reader<'_, '_> {
         Ok(found.into_iter().flatten().collect())
     }
 
-    pub(super) async fn fetch_issues(
-        &self,
-        ids: &[i64],
-    ) -> Result<(Vec<Received>, Vec<(i64, String)>)> {
+    pub(super) async fn fetch_issues(&self, ids: &[i64]) -> Result<Fetched> {
         let in_flight = self.api.client().limits().in_flight.max(1);
         let calls: Vec<BoxFuture<'_, Result<Handed>>> = ids
             .chunks(BULK_ISSUES)
@@ -349,18 +333,11 @@ impl Reader<'_, '_> {
             .buffered(in_flight)
             .try_collect()
             .await?;
-        let (mut issues, mut withheld) = (Vec::with_capacity(ids.len()), Vec::new());
-        for (payloads, errors) in answers {
-            issues.extend(payloads.iter().map(|payload| {
-                let record = received(payload);
-                Received {
-                    source_updated: rows::updated(&record.payload),
-                    ..record
-                }
-            }));
-            withheld.extend(errors);
+        let mut fetched = Fetched::default();
+        for handed in answers {
+            fetched.extend(Fetched::of(&handed));
         }
-        Ok((issues, withheld))
+        Ok(fetched)
     }
 
     /// Lands a batch and appends its history entries; returns the rows of the issues.
@@ -417,14 +394,28 @@ impl Reader<'_, '_> {
         });
         Ok(())
     }
+}
 
-    async fn search_once(&self, search: &str) -> Result<Option<Found>> {
-        let mut seen = Tokens::default();
-        let page = self
-            .api
-            .search(search, Ask::Updated, Some(1), None, &mut seen)
-            .await?;
-        Ok(page.found.first().copied())
+impl Fetched {
+    fn of(handed: &Handed) -> Self {
+        let issues = handed.issues.iter().map(|payload| {
+            let record = received(payload);
+            Received {
+                source_updated: rows::updated(&record.payload),
+                ..record
+            }
+        });
+        Self {
+            issues: issues.collect(),
+            histories: handed.histories.iter().map(history).collect(),
+            withheld: handed.withheld.clone(),
+        }
+    }
+
+    fn extend(&mut self, more: Fetched) {
+        self.issues.extend(more.issues);
+        self.histories.extend(more.histories);
+        self.withheld.extend(more.withheld);
     }
 }
 

@@ -17,7 +17,6 @@ use super::super::api::Ask;
 use super::super::{filter, rows, time};
 use super::issues::{Cursor, Reader};
 use super::{COMMENTS, ISSUE_LINKS, ISSUES, PROJECTS, WORKLOGS};
-use crate::http::Tokens;
 use crate::land::Received;
 use crate::{Event, Note, Result, StreamReport};
 
@@ -137,27 +136,21 @@ impl Reader<'_, '_> {
 
     /// Ids of all issues that the search shows.
     async fn shown(&mut self) -> Result<HashSet<i64>> {
-        let search = self.scope.created_since(0);
-        let (mut shown, mut token, mut seen) = (HashSet::new(), None, Tokens::default());
-        loop {
-            let page = self
-                .api
-                .search(&search, Ask::Ids, None, token.as_deref(), &mut seen)
-                .await?;
+        let mut pages = self.api.pages(self.scope.created_since(0), Ask::Ids);
+        let mut shown = HashSet::new();
+        while let Some(page) = pages.next().await? {
             shown.extend(page.found.iter().map(|found| found.issue_id));
-            match page.next {
-                Some(next) => token = Some(next),
-                None => return Ok(shown),
-            }
         }
+        Ok(shown)
     }
 
     /// Asks for issues by id that the search lacks.
     async fn looked_up(&mut self, missing: &[&Known]) -> Result<Vec<(i64, Absence)>> {
         let ids: Vec<i64> = missing.iter().map(|known| known.issue_id).collect();
-        let (issues, withheld) = self.fetch_issues(&ids).await?;
-        let withheld: HashSet<i64> = withheld.into_iter().map(|(id, _)| id).collect();
-        let there: HashMap<i64, Option<String>> = issues
+        let fetched = self.fetch_issues(&ids).await?;
+        let withheld: HashSet<i64> = fetched.withheld.into_iter().map(|(id, _)| id).collect();
+        let there: HashMap<i64, Option<String>> = fetched
+            .issues
             .iter()
             .filter_map(|issue| {
                 let id = issue.key.parse().ok()?;

@@ -18,7 +18,6 @@ use super::super::{filter, rows, time};
 use super::fetch::received;
 use super::issues::milliseconds_of;
 use super::{ISSUES, WORKLOGS};
-use crate::http::Tokens;
 use crate::land::{Landing, Received};
 use crate::{Error, Note, Result, StreamReport};
 
@@ -205,13 +204,10 @@ impl Reader<'_, '_> {
             .filter(|id| !inside.contains(id))
             .collect();
         for part in unknown.chunks(500) {
-            let mut seen = Tokens::default();
-            let search = self.scope.among(part);
-            let page = self
-                .api
-                .search(&search, Ask::Ids, None, None, &mut seen)
-                .await?;
-            inside.extend(page.found.iter().map(|found| found.issue_id));
+            let mut pages = self.api.pages(self.scope.among(part), Ask::Ids);
+            while let Some(page) = pages.next().await? {
+                inside.extend(page.found.iter().map(|found| found.issue_id));
+            }
         }
         records.retain(|record| issue(record).is_none_or(|id| inside.contains(&id)));
         Ok(())

@@ -1,0 +1,59 @@
+//! Worklogs: what was changed, and the worklogs themselves.
+
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::{Api, Offered, offered};
+use crate::Result;
+use crate::http::Patience;
+
+/// Most worklogs that are asked for at once.
+const BULK_WORKLOGS: usize = 1000;
+
+/// A page of changed worklogs.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct WorklogChanges {
+    pub(crate) values: Vec<WorklogChange>,
+    pub(crate) until: Option<i64>,
+    #[serde(default)]
+    pub(crate) last_page: bool,
+}
+
+/// A worklog that was changed, and when.
+#[derive(Debug, Clone, Copy, Deserialize, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct WorklogChange {
+    pub(crate) worklog_id: i64,
+    pub(crate) updated_time: i64,
+}
+
+impl Api<'_> {
+    /// One page of the worklogs that were written or edited, or of those deleted, since an instant
+    /// (included). The site leaves out the last minute.
+    pub(crate) async fn worklog_changes(
+        &self,
+        deleted: bool,
+        since_ms: i64,
+    ) -> Result<Offered<WorklogChanges>> {
+        let path = self.at(match deleted {
+            true => "worklog/deleted",
+            false => "worklog/updated",
+        });
+        let query = [("since", since_ms.to_string())];
+        offered(self.client.get(&path, &query, Patience::Patient).await)
+    }
+
+    /// Worklogs by id. Ids that are missing are deleted or out of sight.
+    pub(crate) async fn worklogs(&self, ids: &[i64]) -> Result<Vec<Box<RawValue>>> {
+        let path = self.at("worklog/list");
+        let mut worklogs = Vec::new();
+        for part in ids.chunks(BULK_WORKLOGS) {
+            let body = json!({"ids": part});
+            let page: Vec<Box<RawValue>> = self.client.post(&path, &body).await?;
+            worklogs.extend(page);
+        }
+        Ok(worklogs)
+    }
+}
