@@ -145,6 +145,8 @@ pub struct WorldSettings {
     /// A further scrum board that shows the sprints of the first one.
     pub shared_board: bool,
     pub kanban_board: bool,
+    /// A further board of the simple kind, as team-managed projects have them, without sprints.
+    pub simple_board: bool,
     /// Closed sprints of a board at most; what `years` leaves before them is history without sprints.
     pub sprints_per_board: u32,
     pub sprint_days: u32,
@@ -168,6 +170,7 @@ impl Default for WorldSettings {
             boards_per_project: 1,
             shared_board: true,
             kanban_board: true,
+            simple_board: false,
             sprints_per_board: 26,
             sprint_days: 14,
             future_sprints: 2,

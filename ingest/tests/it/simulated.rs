@@ -422,7 +422,7 @@ async fn incremental_equals_full(case: &Case) -> Result<(), TestCaseError> {
 }
 
 /// Rows that the other side lacks.
-fn only(left: &[String], right: &[String]) -> Vec<String> {
+pub(crate) fn only(left: &[String], right: &[String]) -> Vec<String> {
     left.iter()
         .filter(|row| !right.contains(row))
         .cloned()

@@ -39,6 +39,14 @@ pub(crate) fn configure(world: &mut World) {
         let board = kanban_board(world);
         world.boards.push(board);
     }
+    if world.settings.simple_board && !world.projects.is_empty() {
+        let board = Board {
+            name: "Team board".to_owned(),
+            simple: true,
+            ..kanban_board(world)
+        };
+        world.boards.push(board);
+    }
 }
 
 fn project(world: &World, index: usize) -> Project {
@@ -156,6 +164,7 @@ fn scrum_board(world: &World, index: usize, number: u32) -> Board {
         id: next_board(world),
         name: format!("{} board{suffix}", project.key),
         scrum: true,
+        simple: false,
         filter_id: 10_000 + next_board(world),
         projects: vec![project.id],
         kinds: Vec::new(),
@@ -170,6 +179,7 @@ fn shared_board(world: &World) -> Board {
         id: next_board(world),
         name: "Programme board".to_owned(),
         scrum: true,
+        simple: false,
         filter_id: 10_000 + next_board(world),
         projects: world.projects.iter().map(|project| project.id).collect(),
         kinds: Vec::new(),
@@ -189,6 +199,7 @@ fn kanban_board(world: &World) -> Board {
         id: next_board(world),
         name: format!("{} support", project.key),
         scrum: false,
+        simple: false,
         filter_id: 10_000 + next_board(world),
         projects: vec![project.id],
         kinds: vec![IssueKind::Bug],

@@ -14,7 +14,7 @@ impl World {
             "id": board.id,
             "self": agile(view, &format!("board/{}", board.id)),
             "name": board.name,
-            "type": if board.scrum { "scrum" } else { "kanban" },
+            "type": board.kind(),
             "isPrivate": false,
         });
         if let Some(project) = project {
@@ -62,7 +62,7 @@ impl World {
         let mut shown = json!({
             "id": board.id,
             "name": board.name,
-            "type": if board.scrum { "scrum" } else { "kanban" },
+            "type": board.kind(),
             "self": agile(view, &format!("board/{}/configuration", board.id)),
             "filter": {"id": board.filter_id.to_string(),
                 "self": view.link(format!("filter/{}", board.filter_id))},

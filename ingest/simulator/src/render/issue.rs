@@ -5,7 +5,9 @@ use serde_json::{Map, Value, json};
 use crate::rank::lexo_rank;
 use crate::render::{View, utc};
 use crate::world::World;
-use crate::world::model::{Category, Comment, Issue, IssueKind, Sprint, SprintState, Worklog};
+use crate::world::model::{
+    Category, Comment, Issue, IssueKind, RemoteLink, Sprint, SprintState, Worklog,
+};
 use crate::world::site::{
     FIRST_LINK_TYPE, FIRST_RESOLUTION, LINK_TYPES, PRIORITIES, RESOLUTIONS, TEAMS,
 };
@@ -182,6 +184,22 @@ impl World {
             })
         };
         issue.comments.iter().map(show).collect()
+    }
+
+    pub(super) fn render_remote_links(&self, issue: &Issue, view: &View) -> Vec<Value> {
+        let show = |link: &RemoteLink| {
+            let url = format!("https://pages.example.org/{}", link.id);
+            json!({
+                "id": link.id,
+                "self": view.link(format!("issue/{}/remotelink/{}", issue.key, link.id)),
+                "globalId": format!("page={}", link.id),
+                "application": {},
+                "relationship": "mentioned on",
+                "object": {"url": url, "title": link.title, "icon": {},
+                    "status": {"resolved": false, "icon": {}}},
+            })
+        };
+        issue.remote_links.iter().map(show).collect()
     }
 
     pub(super) fn render_worklog(&self, issue: &Issue, worklog: &Worklog, view: &View) -> Value {

@@ -133,6 +133,7 @@ pub(crate) trait Source {
     fn worklogs(&self, view: &View) -> Vec<WorklogEntry>;
     fn deleted_worklogs(&self) -> Vec<(u64, DateTime<Utc>)>;
     fn comments(&self, id: u64, view: &View) -> Vec<Value>;
+    fn remote_links(&self, id: u64, view: &View) -> Vec<Value>;
     fn board_configuration(&self, board: u64, view: &View) -> Option<Value>;
     /// `None`: the board has no sprints to speak of.
     fn board_sprints(&self, board: u64, view: &View) -> Option<Vec<Value>>;

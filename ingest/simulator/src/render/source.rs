@@ -109,6 +109,12 @@ impl Source for World {
             .unwrap_or_default()
     }
 
+    fn remote_links(&self, id: u64, view: &View) -> Vec<Value> {
+        self.issue(id)
+            .map(|issue| self.render_remote_links(issue, view))
+            .unwrap_or_default()
+    }
+
     fn board_configuration(&self, board: u64, view: &View) -> Option<Value> {
         self.board(board)
             .map(|board| self.render_configuration(board, view))

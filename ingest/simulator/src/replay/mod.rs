@@ -32,6 +32,8 @@ pub(crate) struct Recording {
     projects: Vec<Value>,
     issue_types: Vec<Value>,
     worklogs: Vec<Value>,
+    /// By issue.
+    remote_links: BTreeMap<u64, Vec<Value>>,
     fields: Vec<Value>,
 }
 
@@ -65,6 +67,13 @@ impl Recording {
             })?;
             recording.keys.insert(issue.head.key.clone(), issue.head.id);
             recording.issues.insert(issue.head.id, issue);
+        }
+        for link in distinct(read("remotelinks").unwrap_or_default()) {
+            let address = link["self"].as_str().unwrap_or_default();
+            let key = address.rsplit('/').nth(2).unwrap_or_default();
+            if let Some(issue) = recording.keys.get(key) {
+                recording.remote_links.entry(*issue).or_default().push(link);
+            }
         }
         let recorded = read("issue_fields").unwrap_or_default();
         recording.fields = fields::definitions(recorded, recording.issues.values());

@@ -144,6 +144,10 @@ impl Source for Recording {
         comments.unwrap_or_default()
     }
 
+    fn remote_links(&self, id: u64, _: &View) -> Vec<Value> {
+        self.remote_links.get(&id).cloned().unwrap_or_default()
+    }
+
     fn board_configuration(&self, _: u64, _: &View) -> Option<Value> {
         None
     }

@@ -89,10 +89,17 @@ pub(super) fn sprint(call: &Call) -> Reply {
 }
 
 pub(super) fn features(call: &Call) -> Reply {
-    let scrum = board(call)?["type"] == "scrum";
+    board(call)?;
+    let sprints = call
+        .shared
+        .read(|source| source.board_sprints(call.path_id("id"), &call.view));
+    let scrum = sprints.is_some();
+    // Real sites give the name that stands in no specification; the specification's is there too.
     let feature = |name: &str, enabled: bool| {
         let state = if enabled { "ENABLED" } else { "DISABLED" };
-        json!({"boardFeature": name, "boardId": call.path_id("id"), "state": state, "toggleLocked": true})
+        let short = name.rsplit('.').next().unwrap_or_default().to_uppercase();
+        json!({"feature": name, "boardFeature": short, "boardId": call.path_id("id"),
+            "state": state, "toggleLocked": true})
     };
     let features = [
         feature("jsw.agility.sprints", scrum),

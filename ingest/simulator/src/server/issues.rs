@@ -45,6 +45,15 @@ pub(super) fn bulk(call: &Call) -> Reply {
     Ok(json!({"expand": "names,schema", "issues": issues, "issueErrors": []}))
 }
 
+/// A bare list.
+pub(super) fn remote_links(call: &Call) -> Reply {
+    let head = head(call)?;
+    let links = call
+        .shared
+        .read(|source| source.remote_links(head.id, &call.view));
+    Ok(json!(links))
+}
+
 pub(super) fn comments(call: &Call) -> Reply {
     let head = head(call)?;
     let comments = call

@@ -73,6 +73,10 @@ fn common_routes(router: Routes, prefix: &str) -> Routes {
         .route(&at("/user"), reading(reference::user))
         .route(&at("/issue/{issue}"), reading(issues::one))
         .route(&at("/issue/{issue}/comment"), reading(issues::comments))
+        .route(
+            &at("/issue/{issue}/remotelink"),
+            reading(issues::remote_links),
+        )
         .route(&at("/issue/{issue}/worklog"), reading(worklogs::of_issue))
         .route(&at("/worklog/updated"), reading(worklogs::updated))
         .route(&at("/worklog/deleted"), reading(worklogs::deleted))

@@ -67,6 +67,15 @@ pub enum Edit {
         issue: u64,
         worklog: u64,
     },
+    /// To a page outside the site; leaves an item in the history.
+    LinkRemote {
+        issue: u64,
+        title: String,
+    },
+    UnlinkRemote {
+        issue: u64,
+        link: u64,
+    },
     /// `outward` blocks `inward`.
     Block {
         outward: u64,
@@ -219,6 +228,8 @@ impl World {
             Edit::Comment { issue, text } => self.comment(issue, text, at),
             Edit::LogWork { issue, seconds } => self.log_work(issue, seconds, at),
             Edit::DeleteWorklog { issue, worklog } => self.delete_worklog(issue, worklog, at),
+            Edit::LinkRemote { issue, title } => self.link_remote(issue, title, at),
+            Edit::UnlinkRemote { issue, link } => self.unlink_remote(issue, link, at),
             Edit::Block { outward, inward } => self.block(outward, inward, at),
             Edit::Move { issue, project } => self.move_issue(issue, project, at),
             Edit::Delete { issue } => self.delete(issue),

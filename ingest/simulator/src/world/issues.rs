@@ -6,7 +6,7 @@ use crate::world::World;
 use crate::world::change::{Side, custom, system};
 use crate::world::edit::{EditError, EditResult, NewIssue};
 use crate::world::model::{
-    Category, Comment, HistoryItem, Instant, Issue, IssueKind, Link, Timeline, Worklog,
+    Category, Comment, HistoryItem, Instant, Issue, IssueKind, Link, RemoteLink, Timeline, Worklog,
 };
 use crate::world::site::{CANCELLED, FIRST_RESOLUTION, RESOLUTIONS, TO_DO};
 
@@ -76,6 +76,7 @@ impl World {
             histories: Vec::new(),
             worklogs: Vec::new(),
             comments: Vec::new(),
+            remote_links: Vec::new(),
             status_line: Timeline::starting(at, status),
             sprint_line: Timeline::starting(at, sprints.clone()),
             points_line: Timeline::starting(at, new.points),
@@ -438,6 +439,34 @@ impl World {
         Ok(id)
     }
 
+    pub(super) fn link_remote(&mut self, id: u64, title: String, at: Instant) -> EditResult {
+        self.known_issue(id)?;
+        let link = self.next_entry();
+        let to = remote_side(link, &title);
+        self.mutate(id, at, |issue| {
+            issue.remote_links.push(RemoteLink { id: link, title });
+            vec![system("RemoteIssueLink", None, Side::none(), to)]
+        });
+        Ok(link)
+    }
+
+    pub(super) fn unlink_remote(&mut self, id: u64, link: u64, at: Instant) -> EditResult {
+        let issue = self.known_issue(id)?;
+        let found = issue.remote_links.iter().find(|one| one.id == link);
+        let title = &found
+            .ok_or(EditError::Unknown {
+                what: "remote link",
+                id: link,
+            })?
+            .title;
+        let from = remote_side(link, title);
+        self.mutate(id, at, |issue| {
+            issue.remote_links.retain(|one| one.id != link);
+            vec![system("RemoteIssueLink", None, from, Side::none())]
+        });
+        Ok(link)
+    }
+
     pub(super) fn next_entry(&mut self) -> u64 {
         self.next.entry += 1;
         self.next.entry
@@ -448,4 +477,9 @@ impl World {
             .get(&id)
             .ok_or(EditError::Unknown { what: "issue", id })
     }
+}
+
+/// One end of a change of a remote link, as histories write it.
+fn remote_side(link: u64, title: &str) -> Side {
+    Side::of(link, format!("This issue links to \"{title} (Web Link)\""))
 }

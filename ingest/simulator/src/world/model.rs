@@ -87,6 +87,8 @@ pub struct Board {
     pub name: String,
     /// False for a kanban board, which has no sprints.
     pub scrum: bool,
+    /// Of a team-managed project: of the kind `simple`, whatever it can do.
+    pub simple: bool,
     pub filter_id: u64,
     /// Projects of the board's filter, the board's location first.
     pub projects: Vec<u64>,
@@ -99,6 +101,15 @@ pub struct Board {
 }
 
 impl Board {
+    /// The kind as the API names it.
+    pub(crate) fn kind(&self) -> &'static str {
+        match (self.simple, self.scrum) {
+            (true, _) => "simple",
+            (false, true) => "scrum",
+            (false, false) => "kanban",
+        }
+    }
+
     /// Whether the status is in the right-most column.
     pub fn is_done(&self, status: u64) -> bool {
         self.columns
@@ -174,6 +185,13 @@ pub struct Comment {
     pub text: String,
 }
 
+/// A link to something outside the site.
+#[derive(Clone, Debug)]
+pub struct RemoteLink {
+    pub id: u64,
+    pub title: String,
+}
+
 /// A link as the outward end sees it; the other issue shows it as inward.
 #[derive(Clone, Debug)]
 pub struct Link {
@@ -246,6 +264,7 @@ pub struct Issue {
     pub histories: Vec<History>,
     pub worklogs: Vec<Worklog>,
     pub comments: Vec<Comment>,
+    pub remote_links: Vec<RemoteLink>,
     pub status_line: Timeline<u64>,
     pub sprint_line: Timeline<Vec<u64>>,
     pub points_line: Timeline<Option<f64>>,

@@ -1,11 +1,11 @@
 //! The awkward corners that every generated history must have.
 
 use chrono::TimeDelta;
-use serde_json::json;
+use serde_json::{Value, json};
 use simulator::model::{History, HistoryItem, Issue, IssueKind};
-use simulator::{Outcome, World};
+use simulator::{Edit, Outcome, Settings, World, WorldSettings};
 
-use crate::client::{Client, settings};
+use crate::client::{Client, settings, small};
 use crate::world::world;
 
 fn items<'a>(issue: &'a Issue, field: &'a str) -> impl Iterator<Item = &'a HistoryItem> {
@@ -280,4 +280,61 @@ async fn worklogs_and_the_new_issue_lists_are_complete() {
     assert_eq!(by_start["total"], seen);
     let features = client.get("/rest/agile/1.0/board/1/features").await;
     assert_eq!(features["features"][0]["state"], "ENABLED");
+}
+
+#[tokio::test]
+async fn remote_links_are_listed_and_told_in_the_history() {
+    let client = Client::start(small()).await;
+    let (issue, link) = client.simulator.edit(|world| {
+        let issue = world.issues().next().unwrap().id;
+        let title = "A page".to_owned();
+        let made = world.apply_now(Edit::LinkRemote { issue, title }).unwrap();
+        (issue, made.id)
+    });
+    let path = format!("/rest/api/3/issue/{issue}/remotelink");
+    let listed = client.get(&path).await;
+    assert_eq!(listed[0]["id"], link);
+    assert_eq!(listed[0]["object"]["title"], "A page");
+    client.simulator.edit(|world| {
+        world.apply_now(Edit::UnlinkRemote { issue, link }).unwrap();
+    });
+    assert_eq!(client.get(&path).await, json!([]));
+    let changelog = client
+        .get(&format!(
+            "/rest/api/3/issue/{issue}/changelog?maxResults=100"
+        ))
+        .await;
+    let items: Vec<_> = changelog["values"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|entry| entry["items"].as_array().unwrap())
+        .filter(|item| item["field"] == "RemoteIssueLink")
+        .map(|item| (item["from"].clone(), item["to"].clone()))
+        .collect();
+    let id = json!(link.to_string());
+    assert_eq!(items, [(Value::Null, id.clone()), (id, Value::Null)]);
+}
+
+#[tokio::test]
+async fn a_board_says_what_it_can_do() {
+    let client = Client::start(Settings {
+        world: WorldSettings {
+            simple_board: true,
+            ..small().world
+        },
+        ..small()
+    })
+    .await;
+    let board = client.simulator.edit(|world| {
+        let board = world.boards().iter().find(|board| board.simple).unwrap();
+        board.id
+    });
+    let path = format!("/rest/agile/1.0/board/{board}");
+    assert_eq!(client.get(&path).await["type"], "simple");
+    let features = client.get(&format!("{path}/features")).await;
+    assert_eq!(features["features"][0]["feature"], "jsw.agility.sprints");
+    assert_eq!(features["features"][0]["state"], "DISABLED");
+    let (status, _) = client.refused(&format!("{path}/sprint")).await;
+    assert_eq!(status, 400);
 }
