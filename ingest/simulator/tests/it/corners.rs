@@ -251,7 +251,7 @@ async fn worklogs_and_the_new_issue_lists_are_complete() {
     assert_eq!(updated["lastPage"], true);
     client.simulator.edit(|world| {
         world
-            .apply_now(simulator::Edit::DeleteWorklog { issue, worklog })
+            .apply_now(Edit::DeleteWorklog { issue, worklog })
             .unwrap();
         world.advance_clock(TimeDelta::minutes(2));
     });

@@ -1,7 +1,7 @@
 //! The Data Center API: `startAt` pages, users by name, sprints as strings, and no Cloud paths.
 
 use serde_json::{Value, json};
-use simulator::{Deployment, Edit, Settings};
+use simulator::{Deployment, Edit, Settings, WorldSettings};
 
 use crate::client::{Client, small};
 
@@ -81,7 +81,7 @@ async fn shows_old_forms_of_sprints_and_people() {
 async fn compares_ids_within_a_project_only() {
     let client = Client::start(Settings {
         deployment: Deployment::DataCenter,
-        world: simulator::WorldSettings {
+        world: WorldSettings {
             projects: 2,
             ..small().world
         },
