@@ -28,6 +28,8 @@ pub struct SyncOptions {
     pub batch_issues: usize,
     /// What may be used of the site and of this machine.
     pub limits: Limits,
+    /// How long to wait while somebody else writes the tables of the connection.
+    pub wait: Duration,
 }
 
 impl Default for SyncOptions {
@@ -41,6 +43,7 @@ impl Default for SyncOptions {
             look_back: Duration::from_secs(300),
             batch_issues: 1000,
             limits: Limits::default(),
+            wait: Duration::from_secs(30),
         }
     }
 }
@@ -99,10 +102,24 @@ async fn sync_once(
     }
 }
 
+/// Name of the lease on the tables of a connection: whoever writes them holds it.
+pub(crate) fn lease_name(connection: &str) -> String {
+    format!("connection '{connection}'")
+}
+
 async fn run(job: Job<'_>) -> Result<SyncReport> {
     let connector = connector(job.connection)?;
-    match job.options.replay {
-        true => connector.replay(job).await,
-        false => connector.sync(job).await,
-    }
+    let (read, purpose) = match job.options.replay {
+        true => (connector.replay(job), "sync --replay"),
+        false => (connector.sync(job), "sync"),
+    };
+    let meta = job.warehouse.meta();
+    let name = lease_name(&job.connection.name);
+    let lease = meta.lease(&name, purpose, job.options.wait).await?;
+    let outcome = lease.hold(read).await;
+    // One that is not given back is taken over: the outcome says more.
+    let released = lease.release().await;
+    let report = outcome?;
+    released?;
+    Ok(report)
 }

@@ -15,8 +15,9 @@ use axum::ServiceExt;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use warehouse::Warehouse;
+use warehouse::meta::InboxLimits;
 
-pub use http::openapi;
+pub use http::{WebhookSecret, openapi};
 pub use report::{ReportError, SprintReport, sprint_report};
 
 /// Why the server can't start or go on.
@@ -60,6 +61,16 @@ pub struct Server {
     http: SocketAddr,
     postgres: Option<postgres::Endpoint>,
     warehouse: Warehouse,
+    webhooks: Webhooks,
+}
+
+/// Whose webhooks are accepted, and how many may wait.
+#[derive(Debug, Clone, Default)]
+pub struct Webhooks {
+    /// The connections; of others none are accepted.
+    pub secrets: Vec<WebhookSecret>,
+    /// How much of one connection may wait.
+    pub limits: InboxLimits,
 }
 
 impl Server {
@@ -82,7 +93,14 @@ impl Server {
             http,
             postgres,
             warehouse,
+            webhooks: Webhooks::default(),
         })
+    }
+
+    /// Accepts webhooks.
+    pub fn with_webhooks(mut self, webhooks: Webhooks) -> Self {
+        self.webhooks = webhooks;
+        self
     }
 
     /// The address of REST.
@@ -102,7 +120,7 @@ impl Server {
             let stop = Arc::clone(&stop);
             tokio::spawn(async move { endpoint.run(async move { stop.notified().await }).await })
         });
-        let service = http::service(self.warehouse, self.http);
+        let service = http::service(self.warehouse, self.http, self.webhooks);
         let served = axum::serve(self.listener, service.into_make_service())
             .with_graceful_shutdown(until)
             .await

@@ -17,6 +17,7 @@ mod releases;
 mod s3;
 mod truth;
 mod twice;
+mod webhooks;
 
 use serde_json::{Value, json};
 use tests::{Product, Server};

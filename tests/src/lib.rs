@@ -105,6 +105,17 @@ impl Product {
         product
     }
 
+    /// With one connection, to a Jira at a URL whose webhooks are signed with a secret.
+    pub fn accepting(url: &str, secret: &str) -> Self {
+        let account = simulator::Settings::default().account;
+        let product = Self::connected(url, &account.email, &account.token);
+        let path = product.path().join("sprint-reports.toml");
+        let text = fs::read_to_string(path).expect("settings");
+        let text = format!("{text}webhook_secret = \"{secret}\"\n");
+        product.write("sprint-reports.toml", &text);
+        product
+    }
+
     /// With variables in its environment.
     pub fn with_environment(mut self, variables: Vec<(String, String)>) -> Self {
         self.environment.extend(variables);

@@ -111,7 +111,12 @@ impl Server {
 
     /// The same with variables in its environment.
     pub fn start_with(product: &Product, environment: &[(&str, &str)]) -> Self {
-        let arguments = ["serve", "--port-http", "0", "--port-postgres", "0"];
+        Self::start_as("serve", product, environment)
+    }
+
+    /// Starts a command that serves: `serve`, or `all`.
+    pub fn start_as(command: &str, product: &Product, environment: &[(&str, &str)]) -> Self {
+        let arguments = [command, "--port-http", "0", "--port-postgres", "0"];
         let mut child = product
             .command(&arguments)
             .envs(environment.iter().copied())
@@ -182,6 +187,23 @@ impl Server {
         answer(request).await
     }
 
+    /// Answer to a POST of any body, with these headers only.
+    pub async fn send(
+        &self,
+        path: &str,
+        body: impl Into<reqwest::Body>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let mut request = self
+            .client
+            .post(format!("http://{}{path}", self.http))
+            .body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        answer(request).await
+    }
+
     /// A new connection over the PostgreSQL protocol.
     pub async fn postgres(&self) -> Postgres {
         let url = format!("postgres://analyst@{}", self.postgres);
@@ -207,6 +229,20 @@ impl Server {
         let ticks = |index: usize| fields[index].parse::<f64>().expect("a number");
         // User and system time, in hundredths.
         (ticks(11) + ticks(12)) / 100.0
+    }
+
+    /// Kills the process, as a loss of power would.
+    pub fn kill(mut self) {
+        self.child.kill().expect("a child can be killed");
+        self.child.wait().expect("an end");
+    }
+
+    /// Whether the process has ended by itself, waiting a little for it.
+    pub fn has_died(&mut self) -> bool {
+        (0..100).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            !self.is_alive()
+        })
     }
 
     /// Asks the process to stop and waits for its end.

@@ -79,6 +79,25 @@ pub enum Error {
         /// What the database said.
         source: sqlx::Error,
     },
+    /// Somebody else holds what is needed alone.
+    #[error(
+        "{name} is in use by '{purpose}' (process {process}, since {since}); run the command again when it has ended"
+    )]
+    Held {
+        /// What is held.
+        name: String,
+        /// What for.
+        purpose: String,
+        /// Host and number of the process that holds it.
+        process: String,
+        /// Since when.
+        since: String,
+    },
+    /// What was held alone is no longer.
+    #[error(
+        "this process lost its hold on {0}, for it could not renew it in time; run the command again, it continues where it stopped"
+    )]
+    LeaseLost(String),
     /// The metadata database has a schema that this version doesn't know.
     #[error(
         "the metadata database can't be brought to this version's schema: {0}; use the version that last wrote it, or restore a backup"
@@ -151,6 +170,7 @@ impl Error {
             | Error::TooManyRows(_)
             | Error::TooLarge(_)
             | Error::TooComplex(_)
+            | Error::Held { .. }
             | Error::Memory(_) => Blame::User,
             _ => Blame::Us,
         }
@@ -163,6 +183,8 @@ impl Error {
             | Error::Table { .. }
             | Error::Meta { .. }
             | Error::ReleaseTaken(_)
+            | Error::Held { .. }
+            | Error::LeaseLost(_)
             | Error::DiskFull { .. } => Retry::Later,
             _ => Retry::Never,
         }

@@ -135,7 +135,7 @@ impl Warehouse {
         &self.inner.releases
     }
 
-    /// Runs, steps, sources, quarantine.
+    /// Runs, steps, sources, quarantine, the inbox, leases.
     pub fn meta(&self) -> &MetaDb {
         &self.inner.meta
     }

@@ -18,7 +18,7 @@ use crate::meta::MetaDb;
 use crate::query::QueryLog;
 use crate::release::{ReleaseSummary, Releases};
 
-/// Most runs and steps that the tables show.
+/// Most runs, steps and events that the tables show.
 const NEWEST: u32 = 10_000;
 
 /// What the tables are read from. Cheap to clone.
@@ -41,6 +41,7 @@ pub(crate) fn tables(system: &System) -> Vec<(&'static str, Arc<dyn TableProvide
         Quarantine,
         Freshness,
         Queries,
+        Webhooks,
     ]
     .into_iter()
     .map(|kind| {
@@ -63,6 +64,7 @@ enum Kind {
     Quarantine,
     Freshness,
     Queries,
+    Webhooks,
 }
 
 impl Kind {
@@ -76,6 +78,7 @@ impl Kind {
             Kind::Quarantine => "quarantine",
             Kind::Freshness => "freshness",
             Kind::Queries => "queries",
+            Kind::Webhooks => "webhooks",
         }
     }
 
@@ -105,6 +108,10 @@ impl Kind {
             Kind::Queries => {
                 "query_id:t request_id:t protocol:t release_id:t status:t rows:n milliseconds:n \
                  sqlstate:t error:t started_at:i finished_at:i query:t"
+            }
+            Kind::Webhooks => {
+                "connection:t identifier:t kind:t state:t attempts:n reason:t retry:t flow:t bytes:n \
+                 received_at:i due_at:i finished_at:i"
             }
         }
     }
@@ -160,6 +167,7 @@ impl SystemTable {
             Kind::Quarantine => to_rows(self.system.meta.quarantined(NEWEST).await?),
             Kind::Freshness => self.freshness().await?,
             Kind::Queries => to_rows(self.system.queries.rows()),
+            Kind::Webhooks => to_rows(self.system.meta.inbox(NEWEST).await?),
         })
     }
 

@@ -16,7 +16,7 @@ mod server;
 mod settings;
 mod world;
 
-pub use server::{Fault, FaultKind, RequestLog, Simulator};
+pub use server::{Fault, FaultKind, RequestLog, Simulator, Webhook, signature};
 pub use settings::{Account, Deployment, PageLimits, RateLimit, Settings, WorldSettings};
 pub use world::model;
 pub use world::{

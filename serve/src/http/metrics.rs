@@ -1,6 +1,7 @@
 //! Figures about the process, for Prometheus.
 
-use std::sync::OnceLock;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use axum::extract::State;
@@ -83,6 +84,19 @@ fn describe() {
         Unit::Seconds,
         "Time since the source's clock at the last complete sync of a connection."
     );
+    describe_counter!(
+        "sprint_reports_webhooks_total",
+        "Webhooks by outcome: stored, duplicate, refused, full, off."
+    );
+    describe_gauge!(
+        "sprint_reports_webhook_events",
+        "Events that are pending or were refused, by connection."
+    );
+    describe_gauge!(
+        "sprint_reports_webhook_oldest_seconds",
+        Unit::Seconds,
+        "Time since the oldest event of a state arrived, by connection."
+    );
 }
 
 /// Figures about the process in the text format of Prometheus.
@@ -92,6 +106,7 @@ fn describe() {
 )]
 pub(super) async fn metrics(State(warehouse): State<Warehouse>) -> impl IntoResponse {
     freshness(&warehouse).await;
+    inbox(&warehouse).await;
     let text = RECORDER
         .get()
         .and_then(Option::as_ref)
@@ -128,5 +143,39 @@ async fn freshness(warehouse: &Warehouse) {
             }
         }
         Err(error) => tracing::warn!(%error, "the sources can't be read"),
+    }
+}
+
+/// Events that wait or were refused. What is empty is told as zero, once it was not.
+async fn inbox(warehouse: &Warehouse) {
+    static SHOWN: Mutex<BTreeSet<(String, String)>> = Mutex::new(BTreeSet::new());
+    let counts = match warehouse.meta().inbox_counts().await {
+        Ok(counts) => counts,
+        Err(error) => return tracing::warn!(%error, "the inbox can't be counted"),
+    };
+    let mut empty = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let show = |connection: &str, state: &str, events: f64, oldest: f64| {
+        let labels = [
+            ("connection", connection.to_string()),
+            ("state", state.to_string()),
+        ];
+        gauge!("sprint_reports_webhook_events", &labels).set(events);
+        gauge!("sprint_reports_webhook_oldest_seconds", &labels).set(oldest);
+    };
+    for count in counts {
+        #[allow(clippy::cast_precision_loss, reason = "numbers of events and seconds")]
+        let (events, oldest) = (
+            count.events as f64,
+            (Utc::now() - count.oldest).num_milliseconds() as f64 / 1_000.0,
+        );
+        show(&count.connection, &count.state, events, oldest);
+        let of = (count.connection, count.state);
+        if !empty.remove(&of) {
+            let mut shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
+            shown.insert(of);
+        }
+    }
+    for (connection, state) in empty {
+        show(&connection, &state, 0.0, 0.0);
     }
 }

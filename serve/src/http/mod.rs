@@ -12,6 +12,7 @@ mod releases;
 mod request;
 mod sprints;
 mod sql;
+mod webhooks;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -32,9 +33,12 @@ use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 use warehouse::Warehouse;
 
-pub(crate) use metrics::install as install_metrics;
+use crate::Webhooks;
 
-/// Largest body of a request.
+pub(crate) use metrics::install as install_metrics;
+pub use webhooks::WebhookSecret;
+
+/// Largest body of a request; webhooks have a limit of their own.
 const BODY: usize = 1 << 20;
 /// Longest time until an answer begins; queries have their own, shorter deadline.
 const ANSWER: Duration = Duration::from_secs(600);
@@ -52,6 +56,7 @@ const ANSWER: Duration = Duration::from_secs(600);
         (name = "boards", description = "Figures over the sprints of a board"),
         (name = "releases", description = "Published states of all tables"),
         (name = "sql", description = "Ad hoc queries"),
+        (name = "webhooks", description = "Events that sources send"),
         (name = "operation", description = "Health and metrics"),
     ),
     servers((url = "/", description = "This server")),
@@ -75,6 +80,12 @@ fn routed() -> OpenApiRouter<Warehouse> {
             OpenApiRouter::<Warehouse>::with_openapi(Listed::openapi())
                 .route("/api/v1/sprints", get(sprints::list)),
         )
+        .layer(RequestBodyLimitLayer::new(BODY))
+        .merge(
+            OpenApiRouter::default()
+                .routes(routes!(webhooks::any))
+                .routes(routes!(webhooks::of_connection)),
+        )
 }
 
 #[derive(OpenApi)]
@@ -90,7 +101,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 type Service = MapRequest<Router, fn(Request<Body>) -> Request<Body>>;
 
 /// All routes, for the address that they are served on.
-pub(crate) fn service(warehouse: Warehouse, address: SocketAddr) -> Service {
+pub(crate) fn service(warehouse: Warehouse, address: SocketAddr, webhooks: Webhooks) -> Service {
     let (router, api) = routed().split_for_parts();
     let page = SwaggerUi::new("/docs")
         .url("/api/v1/openapi.json", api)
@@ -101,7 +112,7 @@ pub(crate) fn service(warehouse: Warehouse, address: SocketAddr) -> Service {
         .method_not_allowed_fallback(error::wrong_method)
         .fallback(error::not_found)
         .layer(Extension(sql::Allowed(address.ip().is_loopback())))
-        .layer(RequestBodyLimitLayer::new(BODY))
+        .layer(Extension(webhooks::Hooks::new(webhooks)))
         .layer(TimeoutLayer::with_status_code(
             StatusCode::GATEWAY_TIMEOUT,
             ANSWER,

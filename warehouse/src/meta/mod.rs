@@ -1,18 +1,25 @@
-//! The metadata database: runs, steps, sources, quarantine. SQLite, reached through sqlx.
+//! The metadata database: runs, steps, sources, quarantine, the inbox, leases. SQLite, reached through
+//! sqlx.
 
+mod inbox;
+mod lease;
 mod run;
 mod source;
 
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use tokio::sync::Notify;
 
 use crate::{Error, Result};
 
+pub use inbox::{Accepted, FinishedEvent, InboxCount, InboxEvent, InboxLimits, InboxRow, NewEvent};
+pub use lease::Lease;
 pub use run::{RunRow, Step, StepRow};
 pub use source::{Quarantined, Source};
 
@@ -20,6 +27,11 @@ pub use source::{Quarantined, Source};
 #[derive(Debug, Clone)]
 pub struct MetaDb {
     pool: SqlitePool,
+    /// Its commits are on the disk before they return; those of the pool survive a kill, but the last
+    /// of them not a loss of power.
+    durable: SqlitePool,
+    /// Told of every event that this process accepts.
+    arrived: Arc<Notify>,
 }
 
 impl MetaDb {
@@ -47,11 +59,18 @@ impl MetaDb {
             .busy_timeout(Duration::from_secs(10));
         let pool = SqlitePoolOptions::new()
             .max_connections(4)
-            .connect_with(options)
+            .connect_with(options.clone())
             .await
             .map_err(Error::meta("opening"))?;
         sqlx::migrate!("migrations/sqlite").run(&pool).await?;
-        Ok(Self { pool })
+        let durable = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_lazy_with(options.synchronous(SqliteSynchronous::Full));
+        Ok(Self {
+            pool,
+            durable,
+            arrived: Arc::default(),
+        })
     }
 }
 

@@ -231,7 +231,7 @@ fn signed(value: u64) -> i64 {
 }
 
 /// Host and process id of this process.
-fn this_process() -> String {
+pub(super) fn this_process() -> String {
     format!("{}:{}", host(), std::process::id())
 }
 
@@ -241,7 +241,7 @@ fn host() -> String {
 }
 
 /// Whether a process of this host is known to have ended. Elsewhere one can't know.
-fn has_ended(process: &str) -> bool {
+pub(super) fn has_ended(process: &str) -> bool {
     let Some((on, pid)) = process.rsplit_once(':') else {
         return false;
     };

@@ -7,6 +7,7 @@
     reason = "a test"
 )]
 
+mod inbox;
 mod query;
 mod release;
 mod tables;

@@ -10,6 +10,7 @@ mod reference;
 mod routes;
 mod search;
 mod token;
+mod webhook;
 mod worklogs;
 
 use std::io;
@@ -29,6 +30,7 @@ use crate::world::World;
 
 pub use fault::{Fault, FaultKind};
 pub use gate::RequestLog;
+pub use webhook::{Webhook, signature};
 
 /// A running simulated site; dropping it stops the server.
 #[derive(Debug)]

@@ -1,11 +1,12 @@
 //! `serve`: reports over HTTP, SQL over the PostgreSQL protocol.
 
-use serve::{Addresses, Server};
+use serve::{Addresses, Server, WebhookSecret, Webhooks};
 use warehouse::Warehouse;
+use warehouse::meta::InboxLimits;
 
 use crate::Invocation;
 use crate::exit::Outcome;
-use crate::settings::Settings;
+use crate::settings::{self, Settings, SettingsError};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -19,17 +20,55 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments, invocation: Invocation) -> anyhow::Result<Outcome> {
     let (settings, warehouse) = super::open(&invocation).await?;
+    let server = start(arguments, warehouse, &settings).await?;
+    server.run(stop_signal()).await?;
+    Ok(Outcome::Done)
+}
+
+/// Binds the ports and says where.
+pub(crate) async fn start(
+    arguments: Arguments,
+    warehouse: Warehouse,
+    settings: &Settings,
+) -> anyhow::Result<Server> {
     let ports = Ports {
         http: arguments.port_http,
         postgres: arguments.port_postgres,
     };
-    let server = bind(warehouse, &settings, &ports).await?;
+    let webhooks = webhooks(settings)?;
+    let server = bind(warehouse, settings, &ports).await?;
     println!("listening on http://{}", server.http());
     if let Some(address) = server.postgres() {
         println!("listening on postgres://{address}/sprint_reports");
     }
-    server.run(stop_signal()).await?;
-    Ok(Outcome::Done)
+    Ok(server.with_webhooks(webhooks))
+}
+
+/// The connections whose webhooks are accepted.
+fn webhooks(settings: &Settings) -> anyhow::Result<Webhooks> {
+    let mut secrets = Vec::new();
+    for connection in &settings.connections {
+        if connection.webhook_secret.is_empty() {
+            continue;
+        }
+        let setting = format!("connections.{}.webhook_secret", connection.name);
+        if connection.kind != "jira" {
+            let reason = format!(
+                "{setting}: webhooks of kind '{}' are not understood",
+                connection.kind
+            );
+            return Err(SettingsError(reason).into());
+        }
+        let secret = settings::resolve_secret(&setting, &connection.webhook_secret)?;
+        let secret = WebhookSecret::new(&connection.name, secret)
+            .ok_or_else(|| SettingsError(format!("{setting} is empty where it points to")))?;
+        secrets.push(secret);
+    }
+    let limits = InboxLimits {
+        events: settings.serve.max_pending_webhooks,
+        ..InboxLimits::default()
+    };
+    Ok(Webhooks { secrets, limits })
 }
 
 /// Ports that flags name.

@@ -60,6 +60,7 @@ pub(crate) struct Cache {
 pub(crate) struct Serve {
     pub(crate) http: String,
     pub(crate) postgres: String,
+    pub(crate) max_pending_webhooks: u64,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -86,6 +87,8 @@ pub(crate) struct Connection {
     pub(crate) email: String,
     pub(crate) token: String,
     #[serde(default)]
+    pub(crate) webhook_secret: String,
+    #[serde(default)]
     pub(crate) projects: Vec<String>,
     #[serde(default)]
     pub(crate) time_zone: String,
@@ -107,13 +110,14 @@ pub(crate) struct Fields {
 }
 
 /// Keys of a connection; its only nested table is `fields`.
-const CONNECTION_KEYS: [&str; 11] = [
+const CONNECTION_KEYS: [&str; 12] = [
     "name",
     "kind",
     "url",
     "auth",
     "email",
     "token",
+    "webhook_secret",
     "projects",
     "time_zone",
     "insecure",

@@ -1,0 +1,185 @@
+use chrono::{TimeDelta, Utc};
+use warehouse::Warehouse;
+use warehouse::meta::{Accepted, FinishedEvent, InboxEvent, InboxLimits, NewEvent};
+
+use crate::open;
+
+fn event(connection: &str, identifier: &str, body: &str) -> NewEvent {
+    NewEvent {
+        connection: connection.into(),
+        identifier: identifier.into(),
+        retry: Some("1".into()),
+        flow: Some("Primary".into()),
+        body: body.into(),
+    }
+}
+
+async fn accept(lake: &Warehouse, event: &NewEvent) -> Accepted {
+    let most = InboxLimits::default();
+    lake.meta().accept_event(event, most).await.unwrap()
+}
+
+async fn due(lake: &Warehouse) -> Vec<InboxEvent> {
+    lake.meta().due_events("acme", 100, 1 << 20).await.unwrap()
+}
+
+fn finished(event: &InboxEvent, refused_by: Option<i64>) -> FinishedEvent {
+    FinishedEvent {
+        event_id: event.event_id,
+        kind: Some("jira:issue_updated".into()),
+        reason: refused_by.map(|_| "not JSON".into()),
+        refused_by,
+    }
+}
+
+#[tokio::test]
+async fn an_event_is_kept_once_and_worked_off_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = open(&folder).await;
+    for identifier in ["a", "b", "c"] {
+        let event = event("acme", identifier, identifier);
+        assert_eq!(accept(&lake, &event).await, Accepted::Stored);
+        assert_eq!(accept(&lake, &event).await, Accepted::Duplicate);
+    }
+    // An identifier is one connection's own.
+    assert_eq!(
+        accept(&lake, &event("other", "a", "x")).await,
+        Accepted::Stored
+    );
+    // Another process finds them.
+    let lake = open(&folder).await;
+    let events = due(&lake).await;
+    let names: Vec<_> = events
+        .iter()
+        .map(|event| event.identifier.as_str())
+        .collect();
+    assert_eq!(names, ["a", "b", "c"]);
+    assert_eq!(events[0].body, b"a");
+    let later = Utc::now() + TimeDelta::hours(1);
+    let meta = lake.meta();
+    meta.postpone_events(&[(events[0].event_id, later)], "too early")
+        .await
+        .unwrap();
+    meta.finish_events(&[finished(&events[1], None)])
+        .await
+        .unwrap();
+    assert_eq!(due(&lake).await, [events[2].clone()]);
+    // Worked off, it is still known; its body is gone.
+    assert_eq!(
+        accept(&lake, &event("acme", "b", "b")).await,
+        Accepted::Duplicate
+    );
+    let rows = meta.inbox(10).await.unwrap();
+    let row = |name: &str| {
+        let of =
+            |row: &&warehouse::meta::InboxRow| row.connection == "acme" && row.identifier == name;
+        rows.iter().find(of).unwrap().clone()
+    };
+    assert_eq!((row("a").attempts, row("a").state.as_str()), (1, "pending"));
+    assert_eq!(
+        row("a").due_at.map(|at| at.timestamp()),
+        Some(later.timestamp())
+    );
+    assert_eq!(row("b").state, "done");
+    assert_eq!(row("b").kind.as_deref(), Some("jira:issue_updated"));
+    assert_eq!(row("b").flow.as_deref(), Some("Primary"));
+    assert_eq!(
+        meta.forget_events(Utc::now() - TimeDelta::hours(1))
+            .await
+            .unwrap(),
+        0
+    );
+    assert_eq!(meta.forget_events(Utc::now()).await.unwrap(), 1);
+    assert_eq!(
+        accept(&lake, &event("acme", "b", "b")).await,
+        Accepted::Stored
+    );
+}
+
+#[tokio::test]
+async fn a_batch_is_bounded_by_number_and_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = open(&folder).await;
+    for identifier in ["a", "b", "c"] {
+        accept(&lake, &event("acme", identifier, "0123456789")).await;
+    }
+    let count = async |events: u32, bytes: u64| {
+        lake.meta()
+            .due_events("acme", events, bytes)
+            .await
+            .unwrap()
+            .len()
+    };
+    assert_eq!(count(2, 1000).await, 2);
+    assert_eq!(count(100, 11).await, 2);
+    // One at least, however large.
+    assert_eq!(count(100, 1).await, 1);
+}
+
+#[tokio::test]
+async fn a_full_inbox_takes_nothing_more_but_knows_what_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = open(&folder).await;
+    let few = InboxLimits {
+        events: 2,
+        bytes: 25,
+    };
+    let accept = async |identifier: &str, body: &str| {
+        let event = event("acme", identifier, body);
+        lake.meta().accept_event(&event, few).await.unwrap()
+    };
+    assert_eq!(accept("a", "0123456789").await, Accepted::Stored);
+    assert_eq!(accept("large", "0123456789012345").await, Accepted::Full);
+    assert_eq!(accept("b", "0123456789").await, Accepted::Stored);
+    assert_eq!(accept("c", "0").await, Accepted::Full);
+    assert_eq!(accept("a", "0123456789").await, Accepted::Duplicate);
+    // Another connection has room of its own.
+    let other = event("other", "a", "x");
+    assert_eq!(
+        lake.meta().accept_event(&other, few).await.unwrap(),
+        Accepted::Stored
+    );
+    let events = due(&lake).await;
+    lake.meta()
+        .finish_events(&[finished(&events[0], None)])
+        .await
+        .unwrap();
+    assert_eq!(accept("c", "0").await, Accepted::Stored);
+}
+
+#[tokio::test]
+async fn what_an_old_reader_refused_a_newer_one_tries_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = open(&folder).await;
+    accept(&lake, &event("acme", "a", "odd")).await;
+    let events = due(&lake).await;
+    let meta = lake.meta();
+    meta.finish_events(&[finished(&events[0], Some(1))])
+        .await
+        .unwrap();
+    assert!(due(&lake).await.is_empty());
+    let counts = meta.inbox_counts().await.unwrap();
+    assert_eq!((counts[0].state.as_str(), counts[0].events), ("refused", 1));
+    assert_eq!(meta.reopen_events("acme", 1).await.unwrap(), 0);
+    assert_eq!(meta.reopen_events("acme", 2).await.unwrap(), 1);
+    assert_eq!(due(&lake).await[0].body, b"odd");
+}
+
+#[tokio::test]
+async fn who_waits_for_an_event_is_woken() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = open(&folder).await;
+    let waiting = tokio::spawn({
+        let lake = lake.clone();
+        async move {
+            let begun = std::time::Instant::now();
+            lake.meta()
+                .event_arrived(std::time::Duration::from_secs(30))
+                .await;
+            begun.elapsed()
+        }
+    });
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    accept(&lake, &event("acme", "a", "x")).await;
+    assert!(waiting.await.unwrap().as_secs() < 10);
+}
