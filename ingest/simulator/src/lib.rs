@@ -14,6 +14,7 @@ mod render;
 mod replay;
 mod server;
 mod settings;
+pub mod wide;
 mod world;
 
 pub use server::{Fault, FaultKind, RequestLog, Simulator, Webhook, signature};

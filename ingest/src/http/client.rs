@@ -25,9 +25,7 @@ pub(crate) struct Client<'a> {
     base: Url,
     gate: Gate,
     limits: Limits,
-    requests: AtomicU64,
-    retries: AtomicU64,
-    bytes: AtomicU64,
+    tally: Tally,
     progress: &'a dyn Progress,
 }
 
@@ -37,6 +35,36 @@ pub(crate) struct Counters {
     pub(crate) requests: u64,
     pub(crate) retries: u64,
     pub(crate) bytes: u64,
+}
+
+/// Counters that requests add to, on their own or of a part of the work.
+#[derive(Debug, Default)]
+struct Tally {
+    requests: AtomicU64,
+    retries: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Tally {
+    fn counters(&self) -> Counters {
+        Counters {
+            requests: self.requests.load(Ordering::Relaxed),
+            retries: self.retries.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+        }
+    }
+}
+
+tokio::task_local! {
+    /// What the work under way has spent, where somebody wants to know.
+    static SPENT: Arc<Tally>;
+}
+
+/// Does some work and tells what it has spent, while other work uses the same client.
+pub(crate) async fn counted<F: Future>(work: F) -> (F::Output, Counters) {
+    let spent = Arc::new(Tally::default());
+    let output = SPENT.scope(Arc::clone(&spent), work).await;
+    (output, spent.counters())
 }
 
 impl<'a> Client<'a> {
@@ -68,9 +96,7 @@ impl<'a> Client<'a> {
             base,
             gate: Gate::new(limits.in_flight),
             limits,
-            requests: AtomicU64::new(0),
-            retries: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
+            tally: Tally::default(),
             progress,
         })
     }
@@ -80,11 +106,13 @@ impl<'a> Client<'a> {
     }
 
     pub(crate) fn counters(&self) -> Counters {
-        Counters {
-            requests: self.requests.load(Ordering::Relaxed),
-            retries: self.retries.load(Ordering::Relaxed),
-            bytes: self.bytes.load(Ordering::Relaxed),
-        }
+        self.tally.counters()
+    }
+
+    fn count(&self, counter: fn(&Tally) -> &AtomicU64, more: u64) {
+        counter(&self.tally).fetch_add(more, Ordering::Relaxed);
+        // Nobody may want to know.
+        let _ = SPENT.try_with(|spent| counter(spent).fetch_add(more, Ordering::Relaxed));
     }
 
     /// GET a JSON document. The path is relative to the site's address.
@@ -185,7 +213,7 @@ impl<'a> Client<'a> {
             pause,
             reason: error.to_string(),
         });
-        self.retries.fetch_add(1, Ordering::Relaxed);
+        self.count(|tally| &tally.retries, 1);
         if for_all {
             self.gate.pause(pause);
         } else {
@@ -200,7 +228,7 @@ impl<'a> Client<'a> {
         request: &Request<'_>,
         tries: u32,
     ) -> Result<(StatusCode, Vec<u8>), Failure> {
-        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.count(|tally| &tally.requests, 1);
         let builder = match request.body {
             Some(body) => self.http.post(request.url.clone()).json(body),
             None => self.http.get(request.url.clone()),
@@ -244,7 +272,7 @@ impl<'a> Client<'a> {
         loop {
             match response.chunk().await {
                 Ok(Some(chunk)) => {
-                    self.bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+                    self.count(|tally| &tally.bytes, chunk.len() as u64);
                     if body.len() + chunk.len() > limit {
                         return Err(Failure::Final(Error::TooLarge {
                             call: call(request),

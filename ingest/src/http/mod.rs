@@ -12,7 +12,7 @@ use std::time::Duration;
 
 pub(crate) use address::{is_public, private};
 pub(crate) use answer::Patience;
-pub(crate) use client::{Client, Counters};
+pub(crate) use client::{Client, Counters, counted};
 pub(crate) use page::{NextOffset, Tokens};
 
 /// What one connection may use of the site and of this machine.
@@ -39,7 +39,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            in_flight: 4,
+            in_flight: 8,
             body_bytes: 64 << 20,
             connect: Duration::from_secs(10),
             read: Duration::from_secs(60),

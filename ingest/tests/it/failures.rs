@@ -74,7 +74,8 @@ async fn all_requests_keep_the_pause_that_the_site_asks_for() {
 async fn a_site_that_stays_busy_ends_the_run_with_what_to_do() {
     let site = site().await;
     let lake = Lake::open().await;
-    for _ in 0..5 {
+    // Two batches are fetched side by side, and each is tried five times.
+    for _ in 0..10 {
         site.script("/issue/bulkfetch", 429, "");
     }
     let error = lake.sync(&connection(&site.url())).await.unwrap_err();
@@ -89,6 +90,7 @@ async fn a_site_that_stays_busy_ends_the_run_with_what_to_do() {
         (Blame::Source, Retry::Later)
     );
     // It continues where it stopped.
+    site.edit(|state| state.scripted.clear());
     lake.sync(&connection(&site.url())).await.unwrap();
     assert_eq!(lake.table("issues").await.len(), 5);
     let hours = Reply {

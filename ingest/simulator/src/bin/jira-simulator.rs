@@ -39,6 +39,12 @@ struct Arguments {
     /// Refuse every n-th request with 429.
     #[arg(long)]
     limit_every: Option<u64>,
+    /// Write the requests that were made into this file, one JSON object a line, when stopped.
+    #[arg(long)]
+    requests: Option<PathBuf>,
+    /// Serve that many issues, made when they are asked for, and nothing else.
+    #[arg(long)]
+    wide: Option<u32>,
     /// Print published and simulated rates and stop.
     #[arg(long)]
     rates: bool,
@@ -60,6 +66,15 @@ fn main() -> std::io::Result<()> {
     }
     tokio::runtime::Runtime::new()?.block_on(async {
         let account = settings.account.clone();
+        if let Some(issues) = arguments.wide {
+            let address = simulator::wide::serve(issues, arguments.address).await?;
+            let url = format!("http://{address}");
+            let ready =
+                serde_json::json!({"url": url, "email": account.email, "token": account.token});
+            writeln!(out, "{ready}")?;
+            out.flush()?;
+            return tokio::signal::ctrl_c().await;
+        }
         let simulator = match &arguments.replay {
             Some(dir) => Simulator::replay(dir, settings).await?,
             None => Simulator::start(settings).await?,
@@ -73,9 +88,29 @@ fn main() -> std::io::Result<()> {
         writeln!(out, "{ready}")?;
         out.flush()?;
         tokio::signal::ctrl_c().await?;
+        if let Some(file) = &arguments.requests {
+            std::fs::write(file, requests(&simulator))?;
+        }
         simulator.stop().await;
         Ok(())
     })
+}
+
+/// The requests so far, one JSON object a line.
+fn requests(simulator: &Simulator) -> String {
+    let mut lines = String::new();
+    for request in simulator.requests() {
+        let line = serde_json::json!({
+            "method": request.method,
+            "path": request.path,
+            "query": request.query,
+            "body": request.body,
+            "status": request.status,
+        });
+        lines.push_str(&line.to_string());
+        lines.push('\n');
+    }
+    lines
 }
 
 /// What a client that reads everything must have found.

@@ -26,6 +26,8 @@ pub struct RequestLog {
     pub path: String,
     /// Undecoded, empty without one.
     pub query: String,
+    /// Empty without one.
+    pub body: String,
     pub status: u16,
 }
 
@@ -115,6 +117,9 @@ pub(super) async fn pass(
     let method = request.method().to_string();
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or_default().to_owned();
+    let (head, body) = request.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let request = Request::from_parts(head, Body::from(body.clone()));
     tokio::time::sleep(shared.settings.latency).await;
     let response = admit(&shared, &path, request, next).await;
     let status = response.status().as_u16();
@@ -122,6 +127,7 @@ pub(super) async fn pass(
         method,
         path,
         query,
+        body: String::from_utf8_lossy(&body).into_owned(),
         status,
     });
     response

@@ -1,5 +1,6 @@
 //! One sync of a Jira site, in order: greet, listings, mapping, issues.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -13,13 +14,14 @@ use super::fields::fields_of;
 use super::greet::greet;
 use super::jql::Scope;
 use super::streams::children::Family;
+use super::streams::fetch::Listing;
 use super::streams::issues::{Reader, mark, mark_name};
+use super::streams::listings::{self, Fetched, Stored};
 use super::streams::{
-    BOARDS, CHANGELOGS, COMPONENTS, FIELDS, ISSUES, PROJECTS, SPRINTS, Selection, VERSIONS,
-    WORKLOGS, fetch, reference, worklogs,
+    BOARDS, CHANGELOGS, FIELDS, ISSUES, PROJECTS, Selection, WORKLOGS, reference, worklogs,
 };
 use super::{replay, rows};
-use crate::http::{Client, Counters};
+use crate::http::{Client, Counters, counted};
 use crate::land::{Landing, Received};
 use crate::{
     Connection, Error, Event, Note, Progress, Result, StreamReport, SyncOptions, SyncReport,
@@ -49,7 +51,6 @@ struct Sync<'a> {
 struct Begun {
     stream: &'static str,
     started_at: DateTime<Utc>,
-    before: Counters,
     reports: usize,
 }
 
@@ -92,20 +93,28 @@ pub(crate) async fn sync(
     };
     sync.record_site(&greeting.server.deployment_type, &greeting.time_zone)
         .await?;
+    let mut fetched = sync.listings(&selection.reference).await?;
     for stream in &selection.reference {
-        let begun = sync.begin(stream);
-        let outcome = sync.listing(stream).await;
-        sync.end(begun, outcome).await?;
+        let Some(fetched) = fetched.remove(stream) else {
+            // Its parents failed, and that error ended the run.
+            continue;
+        };
+        let begun = Begun {
+            started_at: fetched.started_at,
+            ..sync.begin(stream)
+        };
+        let outcome = sync.write_listing(stream, fetched.listing).await;
+        sync.end(begun, fetched.spent, outcome).await?;
     }
     if selection.issues {
         let begun = sync.begin(ISSUES);
-        let outcome = sync.issues().await;
-        sync.end(begun, outcome).await?;
+        let (outcome, spent) = counted(sync.issues()).await;
+        sync.end(begun, spent, outcome).await?;
     }
     if selection.worklogs {
         let begun = sync.begin(WORKLOGS);
-        let outcome = sync.worklogs().await;
-        sync.end(begun, outcome).await?;
+        let (outcome, spent) = counted(sync.worklogs()).await;
+        sync.end(begun, spent, outcome).await?;
     }
     if selection.is_complete() {
         let source = Source {
@@ -139,20 +148,19 @@ impl<'a> Sync<'a> {
         Begun {
             stream,
             started_at: Utc::now(),
-            before: self.api.client().counters(),
             reports: self.reports.len(),
         }
     }
 
     /// Records how a step went; passes its error on.
-    async fn end(&self, begun: Begun, outcome: Result<()>) -> Result<()> {
+    async fn end(&self, begun: Begun, spent: Counters, outcome: Result<()>) -> Result<()> {
         let own = &self.reports[begun.reports.min(self.reports.len())..];
         let step = step(
             &self.connection.name,
             begun.stream,
             begun.started_at,
             own,
-            spent(begun.before, &self.api),
+            spent,
             &outcome,
         );
         self.warehouse
@@ -189,18 +197,26 @@ impl<'a> Sync<'a> {
         Ok(())
     }
 
-    /// Reads a full listing and makes its tables equal to it.
-    fn listing<'s>(&'s mut self, stream: &'static str) -> BoxFuture<'s, Result<()>> {
-        Box::pin(self.read_listing(stream))
+    /// Reads the full listings of some streams.
+    async fn listings(&self, streams: &[&'static str]) -> Result<HashMap<&'static str, Fetched>> {
+        let stored = Stored {
+            boards: self.ids(BOARDS, "board_id").await?,
+            projects: self.ids(PROJECTS, "project_id").await?,
+        };
+        Ok(Box::pin(listings::all(&self.api, streams, &stored)).await)
     }
 
-    async fn read_listing(&mut self, stream: &'static str) -> Result<()> {
-        let parents = match stream {
-            SPRINTS => self.ids(BOARDS, "board_id").await?,
-            VERSIONS | COMPONENTS => self.ids(PROJECTS, "project_id").await?,
-            _ => Vec::new(),
-        };
-        let listing = Box::pin(fetch::fetch(&self.api, stream, &parents)).await?;
+    /// Makes the tables of a stream equal to its listing.
+    fn write_listing<'s>(
+        &'s mut self,
+        stream: &'static str,
+        listing: Result<Listing>,
+    ) -> BoxFuture<'s, Result<()>> {
+        Box::pin(self.write(stream, listing))
+    }
+
+    async fn write(&mut self, stream: &'static str, listing: Result<Listing>) -> Result<()> {
+        let listing = listing?;
         self.notes.extend(listing.notes);
         let Some(records) = listing.records else {
             self.reports.push(StreamReport {
@@ -427,15 +443,6 @@ async fn unknown_overrides(warehouse: &Warehouse, connection: &Connection) -> Re
         })
     });
     Ok(unknown.collect())
-}
-
-fn spent(before: Counters, api: &Api<'_>) -> Counters {
-    let now = api.client().counters();
-    Counters {
-        requests: now.requests - before.requests,
-        retries: now.retries - before.retries,
-        bytes: now.bytes - before.bytes,
-    }
 }
 
 fn step(

@@ -59,12 +59,14 @@ pub(crate) async fn fetch(api: &Api<'_>, stream: &'static str, parents: &[i64]) 
     }
 }
 
-/// Ids of listed boards.
-pub(crate) fn board_ids(records: &[Received]) -> Vec<i64> {
-    records
+/// Ids of listed boards or projects, in their order.
+pub(crate) fn ids(records: &[Received]) -> Vec<i64> {
+    let mut ids: Vec<i64> = records
         .iter()
         .filter_map(|record| record.key.parse().ok())
-        .collect()
+        .collect();
+    ids.sort_unstable();
+    ids
 }
 
 async fn fetch_boards(api: &Api<'_>) -> Result<Listing> {
@@ -72,7 +74,7 @@ async fn fetch_boards(api: &Api<'_>) -> Result<Listing> {
     let Some(boards) = listing.records.take() else {
         return Ok(listing);
     };
-    let ids = board_ids(&boards);
+    let ids = ids(&boards);
     let asks = ids.iter().map(|id| api.board_configuration(*id).boxed());
     let configurations = each(api, asks.collect()).await?;
     let mut records = boards;

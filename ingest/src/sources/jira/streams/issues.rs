@@ -8,38 +8,28 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use futures::future::BoxFuture;
-use futures::{StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use schemas::TableName;
 use serde_json::Value;
+use tokio::sync::mpsc;
 use warehouse::{Commit, Warehouse};
 
-use super::super::api::{Api, Ask, BULK_ISSUES, Found, Handed, History, Offered};
+use super::super::api::{Api, Ask, Found};
 use super::super::context::{Context, fingerprint};
 use super::super::jql::{self, Scope};
 use super::super::{filter, rows, time};
 use super::batch::{self, Batch};
 use super::children::{self, Family};
-use super::fetch::received;
+use super::whole::{self, Whole};
 use super::{CHANGELOGS, ISSUES, sweep};
-use crate::land::{Landing, Received};
-use crate::{Event, Progress, Result, StreamReport};
+use crate::land::Landing;
+use crate::{Error, Event, Progress, Result, StreamReport};
 
 /// Value of a mark that is not set.
 const UNSET: i64 = -1;
 
-/// Pause before asking again for issues that the site could not hand out.
-const WITHHELD_PAUSE: Duration = Duration::from_secs(1);
-
-/// What the site handed out of the issues that it was asked for.
-#[derive(Debug, Default)]
-pub(super) struct Fetched {
-    pub(super) issues: Vec<Received>,
-    /// History entries that came with them.
-    histories: Vec<Received>,
-    /// Those that it could not hand out, with the reason.
-    pub(super) withheld: Vec<(i64, String)>,
-}
+/// Batches that are fetched at once while the first load is written.
+const AHEAD: usize = 3;
 
 /// Reads issues and changelogs of one connection.
 pub(crate) struct Reader<'r, 'a> {
@@ -133,23 +123,37 @@ impl Reader<'_, '_> {
         }
         let from_ms = cursor.backfill_created_ms.map_or(0, jql::floor_minute);
         let search = self.scope.created_since(from_ms);
-        let (api, mut waiting) = (self.api, Vec::new());
-        let mut pages = api.pages(search, Ask::Ids);
-        while let Some(page) = pages.next().await? {
-            waiting.extend(page.found.iter().map(|found| found.issue_id));
-            while waiting.len() > self.batch_issues {
-                let rest = waiting.split_off(self.batch_issues);
-                self.load(&std::mem::replace(&mut waiting, rest), &mut cursor, false)
-                    .await?;
+        let (api, size) = (self.api, self.batch_issues);
+        let (send, mut fetched) = mpsc::channel::<(Whole, bool)>(1);
+        // Batches are fetched while those before them are written.
+        let fetching = async {
+            let batches = whole::batches(api, search, size).map(|batch| async {
+                let (ids, last) = batch?;
+                Ok::<_, Error>((whole::whole(api, &ids).await?, last))
+            });
+            let mut batches = Box::pin(batches.buffered(AHEAD));
+            while let Some(batch) = batches.try_next().await? {
+                if send.send(batch).await.is_err() {
+                    break;
+                }
             }
-        }
-        self.load(&waiting, &mut cursor, true).await
+            drop(send);
+            Ok::<_, Error>(())
+        };
+        let writing = async {
+            while let Some((whole, last)) = fetched.recv().await {
+                let batch = self.take(whole).await?;
+                self.load(&batch, &mut cursor, last).await?;
+            }
+            Ok::<_, Error>(())
+        };
+        futures::future::try_join(fetching.boxed(), writing.boxed()).await?;
+        Ok(())
     }
 
     /// Loads a batch of the first load; the last one hands over to incremental reading.
-    async fn load(&mut self, ids: &[i64], cursor: &mut Cursor, last: bool) -> Result<()> {
-        let batch = self.fetch(ids).await?;
-        let (rows, reach) = self.land(&batch).await?;
+    async fn load(&mut self, batch: &Batch, cursor: &mut Cursor, last: bool) -> Result<()> {
+        let (rows, reach) = self.land(batch).await?;
         cursor.backfill_created_ms = cursor.backfill_created_ms.max(reach.0);
         if last {
             cursor.high_water_ms = cursor.backfill_start_ms;
@@ -266,78 +270,20 @@ impl Reader<'_, '_> {
 
     /// Whole issues with all their history entries.
     async fn fetch(&mut self, ids: &[i64]) -> Result<Batch> {
-        if ids.is_empty() {
-            return Ok(Batch::default());
-        }
-        let mut fetched = self.fetch_issues(ids).await?;
-        if !fetched.withheld.is_empty() {
-            tokio::time::sleep(WITHHELD_PAUSE).await;
-            let again: Vec<i64> = fetched.withheld.drain(..).map(|(id, _)| id).collect();
-            fetched.extend(self.fetch_issues(&again).await?);
-        }
-        let Fetched {
-            mut issues,
-            mut histories,
-            withheld,
-        } = fetched;
-        for (id, reason) in &withheld {
+        let whole = whole::whole(self.api, ids).await?;
+        self.take(whole).await
+    }
+
+    /// Takes what the site handed out; what it could not is asked for again by the next run.
+    async fn take(&mut self, whole: Whole) -> Result<Batch> {
+        for (id, reason) in &whole.withheld {
             self.issues.quarantined += 1;
             self.landing
                 .withhold(ISSUES, &id.to_string(), reason)
                 .await?;
         }
-        let given: Vec<i64> = issues
-            .iter()
-            .filter_map(|issue| issue.key.parse().ok())
-            .collect();
-        histories.extend(self.api.changelogs(&given).await?.iter().map(history));
-        self.issues.unseen += ids.len().saturating_sub(issues.len() + withheld.len()) as u64;
-        let comments = self.further_comments(&issues).await?;
-        issues.extend(comments);
-        Ok(Batch { issues, histories })
-    }
-
-    /// All comments of the issues that carry only some of them.
-    async fn further_comments(&self, issues: &[Received]) -> Result<Vec<Received>> {
-        let more = issues.iter().filter_map(|issue| {
-            let inline = rows::children(&issue.payload).comments?;
-            let id = issue.key.parse::<i64>().ok();
-            id.filter(|_| !inline.is_complete())
-        });
-        let in_flight = self.api.client().limits().in_flight.max(1);
-        let asks: Vec<BoxFuture<'_, Result<Option<Received>>>> = more
-            .map(|id| {
-                Box::pin(async move {
-                    // An issue that went in between shows nothing; what it carried stays.
-                    match self.api.comments(id).await? {
-                        Offered::Yes(comments) => Ok(Some(children::all_comments(id, &comments))),
-                        Offered::No(_) => Ok(None),
-                    }
-                }) as BoxFuture<'_, Result<Option<Received>>>
-            })
-            .collect();
-        let found: Vec<Option<Received>> = futures::stream::iter(asks)
-            .buffered(in_flight)
-            .try_collect()
-            .await?;
-        Ok(found.into_iter().flatten().collect())
-    }
-
-    pub(super) async fn fetch_issues(&self, ids: &[i64]) -> Result<Fetched> {
-        let in_flight = self.api.client().limits().in_flight.max(1);
-        let calls: Vec<BoxFuture<'_, Result<Handed>>> = ids
-            .chunks(BULK_ISSUES)
-            .map(|part| Box::pin(self.api.issues(part)) as BoxFuture<'_, Result<Handed>>)
-            .collect();
-        let answers: Vec<Handed> = futures::stream::iter(calls)
-            .buffered(in_flight)
-            .try_collect()
-            .await?;
-        let mut fetched = Fetched::default();
-        for handed in answers {
-            fetched.extend(Fetched::of(&handed));
-        }
-        Ok(fetched)
+        self.issues.unseen += whole.unseen;
+        Ok(whole.batch)
     }
 
     /// Lands a batch and appends its history entries; returns the rows of the issues.
@@ -393,37 +339,6 @@ impl Reader<'_, '_> {
             records: self.issues.read,
         });
         Ok(())
-    }
-}
-
-impl Fetched {
-    fn of(handed: &Handed) -> Self {
-        let issues = handed.issues.iter().map(|payload| {
-            let record = received(payload);
-            Received {
-                source_updated: rows::updated(&record.payload),
-                ..record
-            }
-        });
-        Self {
-            issues: issues.collect(),
-            histories: handed.histories.iter().map(history).collect(),
-            withheld: handed.withheld.clone(),
-        }
-    }
-
-    fn extend(&mut self, more: Fetched) {
-        self.issues.extend(more.issues);
-        self.histories.extend(more.histories);
-        self.withheld.extend(more.withheld);
-    }
-}
-
-fn history(history: &History) -> Received {
-    let record = received(&history.payload);
-    Received {
-        key: format!("{}/{}", history.issue_id, record.key),
-        ..record
     }
 }
 

@@ -4,8 +4,10 @@ pub(crate) mod batch;
 pub(crate) mod children;
 pub(crate) mod fetch;
 pub(crate) mod issues;
+pub(crate) mod listings;
 pub(crate) mod reference;
 pub(crate) mod sweep;
+pub(crate) mod whole;
 pub(crate) mod worklogs;
 
 use crate::{Connection, Result};

@@ -16,6 +16,7 @@ use warehouse::{Commit, Warehouse, fault};
 use super::super::api::Ask;
 use super::super::{filter, rows, time};
 use super::issues::{Cursor, Reader};
+use super::whole;
 use super::{COMMENTS, ISSUE_LINKS, ISSUES, PROJECTS, WORKLOGS};
 use crate::land::Received;
 use crate::{Event, Note, Result, StreamReport};
@@ -147,7 +148,7 @@ impl Reader<'_, '_> {
     /// Asks for issues by id that the search lacks.
     async fn looked_up(&mut self, missing: &[&Known]) -> Result<Vec<(i64, Absence)>> {
         let ids: Vec<i64> = missing.iter().map(|known| known.issue_id).collect();
-        let fetched = self.fetch_issues(&ids).await?;
+        let fetched = whole::issues(self.api, &ids).await?;
         let withheld: HashSet<i64> = fetched.withheld.into_iter().map(|(id, _)| id).collect();
         let there: HashMap<i64, Option<String>> = fetched
             .issues
