@@ -20,6 +20,7 @@ use deltalake::kernel::transaction::CommitProperties;
 use deltalake::operations::write::WriteBuilder;
 use deltalake::protocol::SaveMode;
 use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
+use futures::TryStreamExt;
 use futures::future::BoxFuture;
 use schemas::{Contract, Row, TableName};
 use tokio::sync::Mutex;
@@ -161,6 +162,29 @@ impl Tables {
                 rows.extend(batch_to_rows(batch)?);
             }
             Ok(rows)
+        })
+    }
+
+    /// The same, some rows at a time: for tables whose rows don't fit into memory.
+    pub fn each<'a>(
+        &'a self,
+        table: &'a TableName,
+        columns: &'a [&'a str],
+        filter: &'a str,
+        mut take: impl FnMut(Vec<Row>) + Send + 'a,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let Some(delta) = self.latest(table).await? else {
+                return Ok(());
+            };
+            let columns = Some(columns.iter().map(ToString::to_string).collect());
+            let filter = Some(filter.to_string());
+            let frame = self.frame(table, &delta, filter, columns).await?;
+            let mut batches = frame.execute_stream().await.map_err(Error::engine)?;
+            while let Some(batch) = batches.try_next().await.map_err(Error::engine)? {
+                take(batch_to_rows(&batch)?);
+            }
+            Ok(())
         })
     }
 
@@ -316,13 +340,23 @@ impl Tables {
         filter: Option<String>,
         columns: Option<Vec<String>>,
     ) -> Result<Vec<RecordBatch>> {
+        let frame = self.frame(table, delta, filter, columns).await?;
+        frame.collect().await.map_err(Error::engine)
+    }
+
+    async fn frame(
+        &self,
+        table: &TableName,
+        delta: &DeltaTable,
+        filter: Option<String>,
+        columns: Option<Vec<String>>,
+    ) -> Result<DataFrame> {
         let provider = delta
             .table_provider()
             .await
             .map_err(|error| Error::table(table, "reading", error))?;
-        let context = self.context();
-        let read = async {
-            let mut frame = context.read_table(provider)?;
+        let framed = || {
+            let mut frame = self.context().read_table(provider)?;
             if let Some(filter) = filter {
                 let condition = frame.parse_sql_expr(&filter)?;
                 frame = frame.filter(condition)?;
@@ -331,9 +365,9 @@ impl Tables {
                 let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
                 frame = frame.select_columns(&columns)?;
             }
-            frame.collect().await
+            Ok(frame)
         };
-        read.await.map_err(Error::engine)
+        framed().map_err(Error::engine)
     }
 
     fn context(&self) -> SessionContext {

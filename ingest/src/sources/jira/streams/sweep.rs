@@ -58,14 +58,63 @@ struct Absence {
     reason: Option<String>,
 }
 
+/// The stored issues: all of them, so each takes little.
+#[derive(Debug, Default)]
+struct Stored {
+    /// In the order of their ids.
+    issues: Vec<Known>,
+    /// Id, where it is known, and key of their projects.
+    projects: Vec<(Option<i64>, String)>,
+}
+
 /// A stored issue.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Known {
     issue_id: i64,
-    project_id: Option<i64>,
-    project_key: String,
+    /// Position among the projects.
+    project: u32,
     is_deleted: bool,
     is_missing: bool,
+}
+
+impl Stored {
+    fn live(&self) -> impl Iterator<Item = &Known> {
+        self.issues.iter().filter(|known| !known.is_deleted)
+    }
+
+    fn is_live(&self, issue_id: i64) -> bool {
+        let place = self
+            .issues
+            .binary_search_by_key(&issue_id, |one| one.issue_id);
+        place.is_ok_and(|place| !self.issues[place].is_deleted)
+    }
+
+    fn project(&self, known: &Known) -> (Option<i64>, &str) {
+        let project = self.projects.get(known.project as usize);
+        project.map_or((None, ""), |(id, key)| (*id, key.as_str()))
+    }
+
+    fn add(&mut self, row: &Row, places: &mut HashMap<(Option<i64>, String), u32>) {
+        let Some(issue_id) = rows::row_id(row, "issue_id") else {
+            return;
+        };
+        let is_set = |column: &str| row.get(column).is_some_and(|value| !value.is_null());
+        let key = row.get("project_key").and_then(Value::as_str);
+        let project = (
+            rows::row_id(row, "project_id"),
+            key.unwrap_or_default().to_string(),
+        );
+        let place = *places.entry(project).or_insert_with_key(|project| {
+            self.projects.push(project.clone());
+            (self.projects.len() - 1) as u32
+        });
+        self.issues.push(Known {
+            issue_id,
+            project: place,
+            is_deleted: is_set("deleted_at"),
+            is_missing: is_set("missing_since"),
+        });
+    }
 }
 
 impl Reader<'_, '_> {
@@ -80,27 +129,20 @@ impl Reader<'_, '_> {
         self.progress.event(&Event::Started { stream: SWEEP });
         let shown = self.shown().await?;
         let stored = known(self.warehouse, &connection).await?;
-        let live: HashSet<i64> = stored
-            .iter()
-            .filter(|known| !known.is_deleted)
-            .map(|known| known.issue_id)
-            .collect();
-        let mut unread: Vec<i64> = shown.difference(&live).copied().collect();
-        unread.sort_unstable();
+        let is_shown = |known: &Known| shown.binary_search(&known.issue_id).is_ok();
+        let unread = shown.iter().copied().filter(|id| !stored.is_live(*id));
+        let unread: Vec<i64> = unread.collect();
         for part in unread.chunks(self.batch_issues) {
             self.refresh(part, cursor).await?;
         }
-        let (missing, again): (Vec<_>, Vec<_>) = stored
-            .iter()
-            .filter(|known| !known.is_deleted)
-            .partition(|known| !shown.contains(&known.issue_id));
+        let missing: Vec<&Known> = stored.live().filter(|known| !is_shown(known)).collect();
+        let again = stored.live().filter(|known| is_shown(known));
         let mut findings: Vec<(i64, Absence)> = again
-            .iter()
             .filter(|known| known.is_missing)
             .map(|known| (known.issue_id, Absence::of(State::Shown, None)))
             .collect();
         for part in missing.chunks(self.batch_issues) {
-            findings.extend(self.looked_up(part).await?);
+            findings.extend(self.looked_up(&stored, part).await?);
         }
         let records: Vec<Received> = findings
             .iter()
@@ -135,18 +177,24 @@ impl Reader<'_, '_> {
         Ok(alarms(&stored, &findings))
     }
 
-    /// Ids of all issues that the search shows.
-    async fn shown(&mut self) -> Result<HashSet<i64>> {
+    /// Ids of all issues that the search shows, in order.
+    async fn shown(&mut self) -> Result<Vec<i64>> {
         let mut pages = self.api.pages(self.scope.created_since(0), Ask::Ids);
-        let mut shown = HashSet::new();
+        let mut shown = Vec::new();
         while let Some(page) = pages.next().await? {
             shown.extend(page.found.iter().map(|found| found.issue_id));
         }
+        shown.sort_unstable();
+        shown.dedup();
         Ok(shown)
     }
 
     /// Asks for issues by id that the search lacks.
-    async fn looked_up(&mut self, missing: &[&Known]) -> Result<Vec<(i64, Absence)>> {
+    async fn looked_up(
+        &mut self,
+        stored: &Stored,
+        missing: &[&Known],
+    ) -> Result<Vec<(i64, Absence)>> {
         let ids: Vec<i64> = missing.iter().map(|known| known.issue_id).collect();
         let fetched = whole::issues(self.api, &ids).await?;
         let withheld: HashSet<i64> = fetched.withheld.into_iter().map(|(id, _)| id).collect();
@@ -171,7 +219,7 @@ impl Reader<'_, '_> {
                 Some(_) => return None,
                 None if !known.is_missing => Absence::of(State::Missing, None),
                 None => {
-                    let project = known.project_id.and_then(|id| projects.get(&id));
+                    let project = stored.project(known).0.and_then(|id| projects.get(&id));
                     Absence::of(
                         State::Gone,
                         Some(match project {
@@ -330,7 +378,7 @@ async fn owned(
 }
 
 /// All stored issues of a connection.
-async fn known(warehouse: &Warehouse, connection: &str) -> Result<Vec<Known>> {
+async fn known(warehouse: &Warehouse, connection: &str) -> Result<Stored> {
     let table = TableName::new("jira", ISSUES);
     let filter = filter::of(connection);
     let columns = [
@@ -340,22 +388,18 @@ async fn known(warehouse: &Warehouse, connection: &str) -> Result<Vec<Known>> {
         "missing_since",
         "deleted_at",
     ];
-    let rows = warehouse
+    let (mut stored, mut places) = (Stored::default(), HashMap::new());
+    let take = |rows: Vec<Row>| {
+        for row in &rows {
+            stored.add(row, &mut places);
+        }
+    };
+    warehouse
         .tables()
-        .columns(&table, &columns, &filter)
+        .each(&table, &columns, &filter, take)
         .await?;
-    let is_set = |row: &Row, column: &str| row.get(column).is_some_and(|value| !value.is_null());
-    let known = rows.iter().filter_map(|row| {
-        let project_key = row.get("project_key").and_then(Value::as_str);
-        Some(Known {
-            issue_id: rows::row_id(row, "issue_id")?,
-            project_id: rows::row_id(row, "project_id"),
-            project_key: project_key.unwrap_or_default().to_string(),
-            is_deleted: is_set(row, "deleted_at"),
-            is_missing: is_set(row, "missing_since"),
-        })
-    });
-    Ok(known.collect())
+    stored.issues.sort_unstable_by_key(|known| known.issue_id);
+    Ok(stored)
 }
 
 /// The projects that the account sees, and whether each is archived.
@@ -374,15 +418,15 @@ async fn projects(warehouse: &Warehouse, connection: &str) -> Result<HashMap<i64
 }
 
 /// A word about each project of which much is missing at once.
-fn alarms(stored: &[Known], findings: &[(i64, Absence)]) -> Vec<Note> {
+fn alarms(stored: &Stored, findings: &[(i64, Absence)]) -> Vec<Note> {
     let missing: HashSet<i64> = findings
         .iter()
         .filter(|(_, finding)| finding.state == State::Missing)
         .map(|(id, _)| *id)
         .collect();
     let mut counts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-    for known in stored.iter().filter(|known| !known.is_deleted) {
-        let (of_project, out_of_sight) = counts.entry(&known.project_key).or_default();
+    for known in stored.live() {
+        let (of_project, out_of_sight) = counts.entry(stored.project(known).1).or_default();
         *of_project += 1;
         *out_of_sight += usize::from(missing.contains(&known.issue_id));
     }
@@ -406,22 +450,16 @@ fn alarms(stored: &[Known], findings: &[(i64, Absence)]) -> Vec<Note> {
 mod tests {
     use super::*;
 
-    fn known(issue_id: i64, project: &str) -> Known {
-        Known {
-            issue_id,
-            project_id: Some(1),
-            project_key: project.to_string(),
-            is_deleted: false,
-            is_missing: false,
-        }
-    }
-
     #[test]
     fn much_that_is_missing_at_once_is_told() {
-        let stored: Vec<_> = (0..40)
-            .map(|id| known(id, "A"))
-            .chain([known(99, "B")])
-            .collect();
+        let (mut stored, mut places) = (Stored::default(), HashMap::new());
+        let issues = (0..40).map(|id| (id, "A")).chain([(99, "B")]);
+        for (id, project) in issues {
+            let row = serde_json::json!({"issue_id": id, "project_id": 1, "project_key": project});
+            stored.add(row.as_object().unwrap(), &mut places);
+        }
+        assert!(stored.is_live(99) && !stored.is_live(98));
+        assert_eq!(stored.projects.len(), 2);
         let missing = |count: i64| -> Vec<_> {
             (0..count)
                 .map(|id| (id, Absence::of(State::Missing, None)))
