@@ -5,8 +5,14 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
-use crate::http::{is_public, private};
-use crate::{Error, Result};
+use crate::http::{Ceiling, is_public, private};
+use crate::{Error, Limits, Result};
+
+/// Most requests at the same time that a connection may set.
+const MOST_CONCURRENT: u32 = 64;
+
+/// Fewest and most requests of a second that a connection may set.
+const PACES: std::ops::RangeInclusive<f64> = 0.01..=1000.0;
 
 /// One configured source.
 #[derive(Debug, Clone)]
@@ -33,6 +39,31 @@ pub struct Connection {
     pub insecure: bool,
     /// Whether the site may be at an address of a private network.
     pub private: bool,
+    /// Requests at the same time, 1 to 64; `None` for what [`crate::Limits`] says.
+    pub concurrency: Option<u32>,
+    /// Requests of a second, over all clients of the site in this process; 0 for as many as the site
+    /// serves.
+    pub requests_per_second: f64,
+}
+
+impl Default for Connection {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            kind: "jira".to_string(),
+            url: String::new(),
+            auth: Auth::Basic,
+            email: String::new(),
+            token: Secret::default(),
+            projects: Vec::new(),
+            time_zone: String::new(),
+            fields: FieldOverrides::default(),
+            insecure: false,
+            private: false,
+            concurrency: None,
+            requests_per_second: 0.0,
+        }
+    }
 }
 
 /// How requests are authorised.
@@ -134,6 +165,30 @@ impl Connection {
 }
 
 impl Connection {
+    /// What the settings allow to ask of the site.
+    pub(crate) fn ceiling(&self, limits: &Limits) -> Result<Ceiling> {
+        let concurrency = match self.concurrency {
+            Some(set) if (1..=MOST_CONCURRENT).contains(&set) => set as usize,
+            Some(_) => {
+                let reason = format!("concurrency: write a number from 1 to {MOST_CONCURRENT}");
+                return Err(self.refuse(reason));
+            }
+            None => limits.in_flight.max(1),
+        };
+        let per_second = self.requests_per_second;
+        if per_second != 0.0 && !PACES.contains(&per_second) {
+            return Err(self.refuse(format!(
+                "requests_per_second = {per_second}: write a number from {} to {}, or 0 for as many as the site serves",
+                PACES.start(),
+                PACES.end()
+            )));
+        }
+        Ok(Ceiling {
+            concurrency,
+            per_second,
+        })
+    }
+
     /// Whether requests may go to private networks: where the settings say so, or name this machine.
     pub(crate) fn reaches_private(&self) -> bool {
         let url = Url::parse(self.url.trim()).ok();
@@ -157,16 +212,34 @@ pub(crate) mod tests {
     pub(crate) fn connection(url: &str) -> Connection {
         Connection {
             name: "acme".into(),
-            kind: "jira".into(),
             url: url.into(),
             auth: Auth::Basic,
             email: "bot@example.org".into(),
             token: Secret::new("hunter2"),
-            projects: Vec::new(),
-            time_zone: String::new(),
-            fields: FieldOverrides::default(),
-            insecure: false,
-            private: false,
+            ..Connection::default()
+        }
+    }
+
+    #[test]
+    fn ceilings_are_numbers_that_make_sense() {
+        let limits = Limits::default();
+        let mut one = connection("https://x");
+        let ceiling = one.ceiling(&limits).unwrap();
+        assert_eq!((ceiling.concurrency, ceiling.per_second), (8, 0.0));
+        one.concurrency = Some(3);
+        one.requests_per_second = 0.5;
+        let ceiling = one.ceiling(&limits).unwrap();
+        assert_eq!((ceiling.concurrency, ceiling.per_second), (3, 0.5));
+        for wrong in [0, 65, u32::MAX] {
+            one.concurrency = Some(wrong);
+            let error = one.ceiling(&limits).unwrap_err().to_string();
+            assert!(error.contains("from 1 to 64"), "{error}");
+        }
+        one.concurrency = None;
+        for wrong in [-1.0, 0.001, 1e9, f64::NAN, f64::INFINITY] {
+            one.requests_per_second = wrong;
+            let error = one.ceiling(&limits).unwrap_err().to_string();
+            assert!(error.contains("from 0.01 to 1000, or 0"), "{error}");
         }
     }
 

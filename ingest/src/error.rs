@@ -116,6 +116,16 @@ pub enum Error {
         /// How often it was tried.
         tries: u32,
     },
+    /// The site takes too long.
+    #[error(
+        "the site does not answer {call} in time ({tries} tries); run the command again later, it continues where it stopped"
+    )]
+    TimedOut {
+        /// The request.
+        call: Box<Call>,
+        /// How often it was tried.
+        tries: u32,
+    },
     /// A page that is not the JSON it should be.
     #[error(
         "the answer {status} to {call} is not the expected JSON after {tries} tries ({reason}); it begins with '{excerpt}'; look for a proxy in between, or run the command again later"
@@ -192,6 +202,7 @@ impl Error {
             | Error::Refused { .. }
             | Error::Busy { .. }
             | Error::Failing { .. }
+            | Error::TimedOut { .. }
             | Error::BadPage { .. }
             | Error::TooLarge { .. }
             | Error::RepeatedPage { .. }
@@ -207,6 +218,7 @@ impl Error {
             Error::Unreachable { .. }
             | Error::Busy { .. }
             | Error::Failing { .. }
+            | Error::TimedOut { .. }
             | Error::BadPage { .. }
             | Error::RepeatedPage { .. } => Retry::Later,
             Error::Warehouse(error) => error.retry(),

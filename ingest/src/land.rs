@@ -194,6 +194,16 @@ impl<'a> Landing<'a> {
             .await?)
     }
 
+    /// Takes records out of quarantine that the source did not hand out and now says nothing of.
+    pub(crate) async fn release_gone(&mut self, stream: &str, gone: &[i64]) -> Result<()> {
+        for key in self.withheld(stream) {
+            if key.parse().is_ok_and(|id| gone.contains(&id)) {
+                self.release(stream, &key).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Keys of a stream that the source named but didn't hand out.
     pub(crate) fn withheld(&self, stream: &str) -> Vec<String> {
         let of_stream = self.withheld.iter().filter(|(of, _)| of == stream);

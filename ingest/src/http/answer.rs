@@ -8,7 +8,8 @@ use reqwest::header::HeaderMap;
 use serde_json::Value;
 use url::Url;
 
-use super::retry;
+use super::budget::Bucket;
+use super::headers::{self, Scope};
 use crate::error::excerpt;
 use crate::{Call, Error};
 
@@ -19,6 +20,22 @@ pub(crate) enum Patience {
     Greeting,
     /// Everything else.
     Patient,
+    /// A part of a batch that could not be served: it fails again, or it doesn't.
+    Part,
+}
+
+impl Patience {
+    /// How often a request is tried that fails so, when the site doesn't say when to try again.
+    pub(super) fn tries(self, most: u32, error: &Error) -> u32 {
+        let is_hasty = match self {
+            Patience::Patient => false,
+            Patience::Greeting => {
+                matches!(error, Error::Unreachable { .. } | Error::BadPage { .. })
+            }
+            Patience::Part => !matches!(error, Error::Busy { .. }),
+        };
+        if is_hasty { most.min(2) } else { most }
+    }
 }
 
 /// A request to be made, once or several times.
@@ -27,18 +44,31 @@ pub(super) struct Request<'r> {
     pub(super) url: Url,
     pub(super) body: Option<&'r Value>,
     pub(super) patience: Patience,
+    pub(super) bucket: Bucket,
 }
 
 /// How a try ended, when it did not succeed.
 pub(super) enum Failure {
     /// Trying again is of no use.
     Final(Error),
-    /// Trying again may help, after the pause the site asks for, if it does.
-    Passing {
+    /// Trying again may help.
+    Passing(Error),
+    /// The site asks to be left alone: for how long, if it says so, and which requests.
+    Refused {
         error: Error,
         wait: Option<Duration>,
-        for_all: bool,
+        scope: Scope,
     },
+}
+
+impl Failure {
+    /// Whether it says that the site is asked too much at once.
+    pub(super) fn is_strain(&self) -> bool {
+        matches!(
+            self,
+            Failure::Refused { .. } | Failure::Passing(Error::TimedOut { .. })
+        )
+    }
 }
 
 /// What an answer that is no success means.
@@ -61,32 +91,21 @@ pub(super) fn failure(
             Failure::Final(Error::LockedOut { call })
         }
         401 => Failure::Final(Error::Unauthorized { call }),
-        403 | 429 | 503 if code != 403 || retry::is_limited(headers) => {
-            let wait = retry::told(headers, Utc::now());
+        403 | 429 | 503 if code != 403 || headers::is_limited(headers) => {
+            let (wait, scope) = headers::refused(headers, Utc::now());
             let error = Error::Busy {
                 call,
                 status: code,
                 tries,
                 wait,
             };
-            Failure::Passing {
-                error,
-                wait,
-                for_all: true,
-            }
+            Failure::Refused { error, wait, scope }
         }
-        408 | 425 | 500..=599 => {
-            let error = Error::Failing {
-                call,
-                status: code,
-                tries,
-            };
-            Failure::Passing {
-                error,
-                wait: None,
-                for_all: false,
-            }
-        }
+        408 | 425 | 500..=599 => Failure::Passing(Error::Failing {
+            call,
+            status: code,
+            tries,
+        }),
         _ => {
             let message = message(body);
             Failure::Final(explain(
@@ -100,6 +119,7 @@ pub(super) fn failure(
         }
     }
 }
+
 pub(super) fn call(request: &Request<'_>) -> Box<Call> {
     Box::new(request.call.clone())
 }
@@ -111,23 +131,31 @@ pub(super) fn bad_page(
     reason: String,
     tries: u32,
 ) -> Failure {
-    let error = Error::BadPage {
+    Failure::Passing(Error::BadPage {
         call: call(request),
         status: status.as_u16(),
         tries,
         reason,
         excerpt: excerpt(body),
-    };
-    Failure::Passing {
-        error,
-        wait: None,
-        for_all: false,
-    }
+    })
+}
+
+/// No answer came.
+pub(super) fn silence(request: &Request<'_>, error: &reqwest::Error, tries: u32) -> Failure {
+    let call = call(request);
+    Failure::Passing(if error.is_timeout() && !error.is_connect() {
+        Error::TimedOut { call, tries }
+    } else {
+        Error::Unreachable {
+            call,
+            reason: innermost(error),
+        }
+    })
 }
 
 /// At the first contact, an unexpected answer means that the address is wrong.
 pub(super) fn explain(request: &Request<'_>, error: Error) -> Error {
-    if request.patience == Patience::Patient {
+    if request.patience != Patience::Greeting {
         return error;
     }
     match error {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use chrono::Utc;
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Response, StatusCode};
 use serde::de::DeserializeOwned;
@@ -11,19 +12,22 @@ use serde_json::Value;
 use url::Url;
 
 use super::address::Public;
-use super::answer::{Failure, Patience, Request, bad_page, call, explain, failure, innermost};
-use super::rate::Gate;
-use super::{Limits, auth, retry};
+use super::answer::{
+    Failure, Patience, Request, bad_page, call, explain, failure, innermost, silence,
+};
+use super::budget::{Bucket, Ceiling, Running, Site};
+use super::{Limits, auth, headers, retry};
 use crate::{Call, Connection, Error, Event, Progress, Result};
 
-/// Pause of all requests when the site says that its budget runs out.
-const NEAR_LIMIT_PAUSE: Duration = Duration::from_millis(250);
+/// How many times as often a request is tried when the site says when to try again.
+const TOLD_TRIES: u32 = 4;
 
 /// The client of one connection.
 pub(crate) struct Client<'a> {
     http: reqwest::Client,
     base: Url,
-    gate: Gate,
+    site: Arc<Site>,
+    ceiling: Ceiling,
     limits: Limits,
     tally: Tally,
     progress: &'a dyn Progress,
@@ -79,6 +83,7 @@ impl<'a> Client<'a> {
         headers.insert("accept-language", HeaderValue::from_static("en"));
         headers.insert("x-force-accept-language", HeaderValue::from_static("true"));
         let base = connection.base()?;
+        let ceiling = connection.ceiling(&limits)?;
         let mut http = reqwest::Client::builder();
         if !connection.reaches_private() {
             http = http.dns_resolver(Arc::new(Public));
@@ -93,9 +98,13 @@ impl<'a> Client<'a> {
             .map_err(|error| connection.refuse(format!("no HTTP client can be made: {error}")))?;
         Ok(Self {
             http,
+            site: Site::of(&base),
             base,
-            gate: Gate::new(limits.in_flight),
-            limits,
+            ceiling,
+            limits: Limits {
+                in_flight: ceiling.concurrency,
+                ..limits
+            },
             tally: Tally::default(),
             progress,
         })
@@ -131,7 +140,17 @@ impl<'a> Client<'a> {
 
     /// POST a JSON document that only asks.
     pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T> {
-        let request = self.request("POST", path, Some(body), Patience::Patient)?;
+        self.post_as(path, body, Patience::Patient).await
+    }
+
+    /// The same, more or less stubbornly.
+    pub(crate) async fn post_as<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &Value,
+        patience: Patience,
+    ) -> Result<T> {
+        let request = self.request("POST", path, Some(body), patience)?;
         self.send(request).await
     }
 
@@ -160,63 +179,86 @@ impl<'a> Client<'a> {
             url,
             body,
             patience,
+            bucket: Bucket::of(method, path),
         })
     }
 
     async fn send<T: DeserializeOwned>(&self, request: Request<'_>) -> Result<T> {
-        let mut tries = 0;
+        let (mut tries, mut waited) = (0, Duration::ZERO);
         loop {
+            let running = self.enter(&request, tries).await?;
             tries += 1;
-            let permit = self.gate.enter().await;
             let (status, body) = match self.attempt(&request, tries).await {
-                Ok(answer) => answer,
+                Ok(answer) => {
+                    running.went_well();
+                    answer
+                }
                 Err(failure) => {
-                    drop(permit);
-                    self.recover(&request, tries, failure).await?;
+                    if failure.is_strain() {
+                        running.was_too_much();
+                    }
+                    drop(running);
+                    self.recover(&request, tries, &mut waited, failure).await?;
                     continue;
                 }
             };
-            drop(permit);
+            drop(running);
             match serde_json::from_slice(&body) {
                 Ok(document) => return Ok(document),
                 Err(error) => {
                     let failure = bad_page(&request, status, &body, error.to_string(), tries);
-                    self.recover(&request, tries, failure).await?;
+                    self.recover(&request, tries, &mut waited, failure).await?;
                 }
             }
         }
     }
 
-    /// Waits before the next try, or returns the error when there shall be none.
-    async fn recover(&self, request: &Request<'_>, tries: u32, failure: Failure) -> Result<()> {
-        let (error, wait, for_all) = match failure {
+    /// Waits until the request may be sent.
+    async fn enter<'r>(&self, request: &'r Request<'_>, tries: u32) -> Result<Running<'r>> {
+        let longest = self.limits.longest_wait;
+        let entered = self.site.enter(&request.bucket, self.ceiling, longest);
+        entered.await.map_err(|left| Error::Busy {
+            call: call(request),
+            status: StatusCode::TOO_MANY_REQUESTS.as_u16(),
+            tries,
+            wait: Some(left),
+        })
+    }
+
+    /// Waits before the next try, or returns the error when there shall be none. A site that asks
+    /// to be left alone is, by this request and the others it speaks of.
+    async fn recover(
+        &self,
+        request: &Request<'_>,
+        tries: u32,
+        waited: &mut Duration,
+        failure: Failure,
+    ) -> Result<()> {
+        let backoff = retry::backoff(&self.limits, tries);
+        let (error, told, scope) = match failure {
             Failure::Final(error) => return Err(error),
-            Failure::Passing {
-                error,
-                wait,
-                for_all,
-            } => (error, wait, for_all),
+            Failure::Passing(error) => (error, None, None),
+            Failure::Refused { error, wait, scope } => (error, wait, Some(scope)),
         };
-        let hasty = request.patience == Patience::Greeting
-            && matches!(error, Error::Unreachable { .. } | Error::BadPage { .. });
-        let most = if hasty {
-            self.limits.tries.min(2)
-        } else {
-            self.limits.tries
-        };
-        if tries >= most || wait.is_some_and(|wait| wait > self.limits.longest_wait) {
+        let pause = told.map_or(backoff, |told| told.max(backoff));
+        if let Some(scope) = scope {
+            self.site.pause(&request.bucket, scope, pause);
+        }
+        let mut most = request.patience.tries(self.limits.tries, &error);
+        if told.is_some_and(|told| !told.is_zero()) {
+            most = most.saturating_mul(TOLD_TRIES);
+        }
+        *waited += pause;
+        if tries >= most || *waited > self.limits.longest_wait {
             return Err(explain(request, error));
         }
-        let pause = wait.unwrap_or_else(|| retry::backoff(&self.limits, tries));
         tracing::warn!(%error, tries, pause_ms = pause.as_millis() as u64, "request is repeated");
         self.progress.event(&Event::Waiting {
             pause,
             reason: error.to_string(),
         });
         self.count(|tally| &tally.retries, 1);
-        if for_all {
-            self.gate.pause(pause);
-        } else {
+        if scope.is_none() {
             tokio::time::sleep(pause).await;
         }
         Ok(())
@@ -235,22 +277,14 @@ impl<'a> Client<'a> {
         };
         let response = match builder.send().await {
             Ok(response) => response,
-            Err(error) => {
-                let error = Error::Unreachable {
-                    call: call(request),
-                    reason: innermost(&error),
-                };
-                return Err(Failure::Passing {
-                    error,
-                    wait: None,
-                    for_all: false,
-                });
-            }
+            Err(error) => return Err(silence(request, &error, tries)),
         };
         let status = response.status();
         let headers = response.headers().clone();
-        if status.is_success() && retry::near_limit(&headers) {
-            self.gate.pause(NEAR_LIMIT_PAUSE);
+        if status.is_success() {
+            for (pause, scope) in headers::spare(&headers, Utc::now()) {
+                self.site.pause(&request.bucket, scope, pause);
+            }
         }
         let body = self.body(request, response, tries).await?;
         if status.is_success() {
@@ -282,6 +316,9 @@ impl<'a> Client<'a> {
                     body.extend_from_slice(&chunk);
                 }
                 Ok(None) => return Ok(body),
+                Err(error) if error.is_timeout() => {
+                    return Err(silence(request, &error, tries));
+                }
                 Err(error) => {
                     let reason = format!("it breaks off: {}", innermost(&error));
                     return Err(bad_page(request, status, &body, reason, tries));

@@ -1,24 +1,27 @@
-//! Shared HTTP: one client per connection, with limits, retries and one shared pause.
+//! Shared HTTP: one client per connection, with limits and retries; one budget per site.
 
 mod address;
 mod answer;
 mod auth;
+mod budget;
 mod client;
+mod headers;
 mod page;
-mod rate;
 mod retry;
+mod window;
 
 use std::time::Duration;
 
 pub(crate) use address::{is_public, private};
 pub(crate) use answer::Patience;
+pub(crate) use budget::Ceiling;
 pub(crate) use client::{Client, Counters, counted};
 pub(crate) use page::{NextOffset, Tokens};
 
 /// What one connection may use of the site and of this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Requests at the same time.
+    /// Requests at the same time, where the connection doesn't say it.
     pub in_flight: usize,
     /// Largest answer that is accepted, in bytes.
     pub body_bytes: usize,
@@ -26,7 +29,7 @@ pub struct Limits {
     pub connect: Duration,
     /// Longest time without a byte of the answer.
     pub read: Duration,
-    /// How often a request is tried at most.
+    /// How often a request is tried at most, unless the site says when to try again.
     pub tries: u32,
     /// First pause between tries; the following ones double.
     pub pause: Duration,

@@ -11,15 +11,14 @@ mod absences;
 mod data_center;
 mod engine;
 mod failures;
+mod limits;
 mod recorded;
 mod simulated;
 mod site;
 
 use std::time::Duration;
 
-use ingest::{
-    Auth, Connection, FieldOverrides, Limits, Result, Secret, Silent, SyncOptions, SyncReport,
-};
+use ingest::{Auth, Connection, Limits, Result, Secret, Silent, SyncOptions, SyncReport};
 use schemas::{Row, TableName, contracts};
 use tokio::sync::{RwLock, RwLockReadGuard};
 use warehouse::{Config, Warehouse};
@@ -160,16 +159,11 @@ impl Lake {
 fn connection(url: &str) -> Connection {
     Connection {
         name: "acme".into(),
-        kind: "jira".into(),
         url: url.into(),
         auth: Auth::Basic,
         email: "reporter@example.org".into(),
         token: Secret::new("simulator-token"),
-        projects: Vec::new(),
-        time_zone: String::new(),
-        fields: FieldOverrides::default(),
-        insecure: false,
-        private: false,
+        ..Connection::default()
     }
 }
 

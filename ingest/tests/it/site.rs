@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -17,6 +18,7 @@ pub struct Asked {
     pub path: String,
     pub query: String,
     pub body: Value,
+    pub at: Instant,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -26,6 +28,8 @@ pub struct Reply {
     pub body: String,
     /// Announce more bytes than are sent.
     pub cut: bool,
+    /// Time until it is sent.
+    pub delay: Duration,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -57,9 +61,16 @@ pub struct State {
     pub scripted: VecDeque<(&'static str, Reply)>,
     /// Issues that bulk fetch names in `issueErrors`.
     pub withheld: Vec<i64>,
+    /// Ids that spoil every request to a path that ends so, and what is answered then.
+    pub spoiling: Vec<(&'static str, i64, Reply)>,
     /// Paths that the site doesn't have.
     pub missing: Vec<&'static str>,
     pub same_token: bool,
+    /// Time that every answer takes.
+    pub latency: Duration,
+    /// Requests that are being answered, and the most there were at once.
+    pub running: usize,
+    pub most_running: usize,
     pub asked: Vec<Asked>,
 }
 
@@ -197,11 +208,16 @@ impl Site {
             path: path.to_string(),
             query: query.to_string(),
             body: serde_json::from_slice(&body).unwrap_or_default(),
+            at: Instant::now(),
         };
-        let reply = self.edit(|state| {
+        let (reply, latency) = self.edit(|state| {
             state.asked.push(asked.clone());
-            state.reply(&asked)
+            state.running += 1;
+            state.most_running = state.most_running.max(state.running);
+            (state.reply(&asked), state.latency)
         });
+        tokio::time::sleep(latency + reply.delay).await;
+        self.edit(|state| state.running -= 1);
         let mut text = format!("HTTP/1.1 {} X\r\nconnection: close\r\n", reply.status);
         for (name, value) in &reply.headers {
             text.push_str(&format!("{name}: {value}\r\n"));
@@ -225,6 +241,13 @@ impl State {
             .position(|(path, _)| asked.path.ends_with(path))
         {
             return self.scripted.remove(at).unwrap().1;
+        }
+        let spoilt = self
+            .spoiling
+            .iter()
+            .find(|(path, id, _)| asked.path.ends_with(path) && asked.ids().contains(id));
+        if let Some((_, _, reply)) = spoilt {
+            return reply.clone();
         }
         if self.missing.iter().any(|path| asked.path.ends_with(path)) {
             return refused(404, "not here");
@@ -402,6 +425,19 @@ fn asked_ids(body: &Value) -> Vec<i64> {
     ids.iter()
         .map(|id| id.as_str().unwrap().parse().unwrap())
         .collect()
+}
+
+impl Asked {
+    /// Ids of a request for many records.
+    pub fn ids(&self) -> Vec<i64> {
+        if let Some(ids) = self.body["ids"].as_array() {
+            return ids.iter().map(|id| id.as_i64().unwrap()).collect();
+        }
+        match self.body["issueIdsOrKeys"].is_array() {
+            true => asked_ids(&self.body),
+            false => Vec::new(),
+        }
+    }
 }
 
 /// One value a page; a page never says how many there are.

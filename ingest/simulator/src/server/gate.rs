@@ -29,6 +29,8 @@ pub struct RequestLog {
     /// Empty without one.
     pub body: String,
     pub status: u16,
+    /// When it came.
+    pub at: Instant,
 }
 
 #[derive(Debug)]
@@ -114,6 +116,7 @@ pub(super) async fn pass(
     request: Request,
     next: Next,
 ) -> Response {
+    let at = Instant::now();
     let method = request.method().to_string();
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or_default().to_owned();
@@ -129,6 +132,7 @@ pub(super) async fn pass(
         query,
         body: String::from_utf8_lossy(&body).into_owned(),
         status,
+        at,
     });
     response
 }

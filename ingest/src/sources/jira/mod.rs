@@ -4,6 +4,7 @@
 //! same ones), [`streams`] reads each kind of record, [`run`] puts them in order.
 
 mod api;
+mod bisect;
 mod context;
 mod discover;
 mod document;

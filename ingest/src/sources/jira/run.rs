@@ -1,6 +1,6 @@
 //! One sync of a Jira site, in order: greet, listings, mapping, issues.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -308,6 +308,7 @@ impl<'a> Sync<'a> {
             issues: StreamReport::of(ISSUES),
             changelogs: StreamReport::of(CHANGELOGS),
             family: Family::new(),
+            given_up: HashSet::new(),
         };
         let mut outcome = Box::pin(reader.read(self.options.full)).await;
         if due && outcome.is_ok() {
@@ -341,6 +342,7 @@ impl<'a> Sync<'a> {
                 look_back: self.options.look_back,
                 report: StreamReport::of(WORKLOGS),
                 notes: Vec::new(),
+                given_up: HashSet::new(),
             };
             let outcome = reader.read(self.options.full).await;
             self.reports.push(reader.report);

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use chrono::{DateTime, SubsecRound, Utc};
-use ingest::{Auth, Connection, FieldOverrides, Secret, SyncOptions};
+use ingest::{Auth, Connection, Secret, SyncOptions};
 use serde::{Deserialize, Serialize};
 use simulator::Simulator;
 use transform::{Project, RefreshOptions};
@@ -143,16 +143,11 @@ fn connection(jira: &Simulator, site: &Site) -> Connection {
     let account = simulator_settings(site).account;
     Connection {
         name: "demo".to_string(),
-        kind: "jira".to_string(),
         url: jira.url().to_string(),
         auth: Auth::Basic,
         email: account.email,
         token: Secret::new(account.token),
-        projects: Vec::new(),
-        time_zone: String::new(),
-        insecure: false,
-        private: false,
-        fields: FieldOverrides::default(),
+        ..Connection::default()
     }
 }
 

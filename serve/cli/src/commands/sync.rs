@@ -145,6 +145,9 @@ pub(crate) fn connection(setting: &settings::Connection) -> anyhow::Result<Conne
         time_zone: setting.time_zone.clone(),
         insecure: setting.insecure,
         private: setting.private,
+        // What is out of range is refused where all of the connection is checked.
+        concurrency: Some(u32::try_from(setting.concurrency).unwrap_or(0)),
+        requests_per_second: setting.requests_per_second,
         fields: ingest::FieldOverrides {
             story_points: setting.fields.story_points.clone(),
             sprint: setting.fields.sprint.clone(),

@@ -96,6 +96,10 @@ pub(crate) struct Connection {
     pub(crate) insecure: bool,
     #[serde(default)]
     pub(crate) private: bool,
+    #[serde(default = "eight")]
+    pub(crate) concurrency: i64,
+    #[serde(default)]
+    pub(crate) requests_per_second: f64,
     #[serde(default)]
     pub(crate) fields: Fields,
 }
@@ -110,7 +114,7 @@ pub(crate) struct Fields {
 }
 
 /// Keys of a connection; its only nested table is `fields`.
-const CONNECTION_KEYS: [&str; 12] = [
+const CONNECTION_KEYS: [&str; 14] = [
     "name",
     "kind",
     "url",
@@ -122,12 +126,18 @@ const CONNECTION_KEYS: [&str; 12] = [
     "time_zone",
     "insecure",
     "private",
+    "concurrency",
+    "requests_per_second",
     "fields",
 ];
 const FIELD_KEYS: [&str; 5] = ["story_points", "sprint", "rank", "discipline_team", "owner"];
 
 fn jira() -> String {
     "jira".to_string()
+}
+
+fn eight() -> i64 {
+    8
 }
 
 fn basic() -> String {

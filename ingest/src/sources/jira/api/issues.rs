@@ -6,10 +6,12 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use futures::FutureExt;
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
+use super::super::bisect::{Served, in_halves};
 use super::super::rows;
 use super::{Api, Deployment, Offered, offered};
 use crate::http::{NextOffset, Patience, Tokens};
@@ -40,6 +42,8 @@ pub(crate) struct Handed {
     /// Ids that the site could not hand out now, with its reason. Ids that are neither here nor
     /// among the issues are deleted or out of sight.
     pub(crate) withheld: Vec<(i64, String)>,
+    /// Ids that make every request for them fail, with how.
+    pub(crate) spoiled: Vec<(i64, String)>,
 }
 
 #[derive(Deserialize)]
@@ -90,6 +94,7 @@ impl Handed {
         self.issues.extend(more.issues);
         self.histories.extend(more.histories);
         self.withheld.extend(more.withheld);
+        self.spoiled.extend(more.spoiled);
     }
 
     fn take(&mut self, whole: Whole) {
@@ -132,31 +137,26 @@ impl Whole {
 impl Api<'_> {
     /// Whole issues, at most [`BULK_ISSUES`].
     pub(crate) async fn issues(&self, ids: &[i64]) -> Result<Handed> {
-        let mut handed = Handed::default();
-        let mut parts = vec![ids];
-        while let Some(part) = parts.pop() {
-            let answer = match self.deployment {
-                Deployment::Cloud => self.fetched_in_bulk(part).await,
-                Deployment::DataCenter => self.searched_by_id(part).await,
-            };
-            match answer {
-                Err(Error::TooLarge { .. }) if part.len() > 1 => {
-                    let (left, right) = part.split_at(part.len() / 2);
-                    parts.extend([right, left]);
-                }
-                answer => handed.extend(answer?),
-            }
+        let served = in_halves(ids, |part, patience| match self.deployment {
+            Deployment::Cloud => self.fetched_in_bulk(part, patience).boxed(),
+            Deployment::DataCenter => self.searched_by_id(part, patience).boxed(),
+        });
+        let Served { answers, spoiled } = served.await?;
+        let mut handed = Handed {
+            spoiled,
+            ..Handed::default()
+        };
+        for answer in answers {
+            handed.extend(answer);
         }
         Ok(handed)
     }
 
-    async fn fetched_in_bulk(&self, ids: &[i64]) -> Result<Handed> {
+    async fn fetched_in_bulk(&self, ids: &[i64], patience: Patience) -> Result<Handed> {
         let asked: Vec<_> = ids.iter().map(i64::to_string).collect();
         let body = json!({"issueIdsOrKeys": asked, "fields": ["*all"]});
-        let page: IssuesPage = self
-            .client
-            .post("rest/api/3/issue/bulkfetch", &body)
-            .await?;
+        let path = "rest/api/3/issue/bulkfetch";
+        let page: IssuesPage = self.client.post_as(path, &body, patience).await?;
         let withheld = page.issue_errors.iter().filter_map(|error| {
             let reason = error.get("errorMessage").and_then(Value::as_str);
             Some((
@@ -167,11 +167,11 @@ impl Api<'_> {
         Ok(Handed {
             withheld: withheld.collect(),
             issues: page.issues,
-            histories: Vec::new(),
+            ..Handed::default()
         })
     }
 
-    async fn searched_by_id(&self, ids: &[i64]) -> Result<Handed> {
+    async fn searched_by_id(&self, ids: &[i64], patience: Patience) -> Result<Handed> {
         let mut handed = Handed::default();
         let mut rest = ids.to_vec();
         // A site may show fewer on a page than it was asked for.
@@ -185,7 +185,8 @@ impl Api<'_> {
                 // An id that is gone is no reason to refuse the others.
                 "validateQuery": false,
             });
-            let page: IssuesPage = self.client.post("rest/api/2/search", &body).await?;
+            let path = "rest/api/2/search";
+            let page: IssuesPage = self.client.post_as(path, &body, patience).await?;
             let shown = page.issues.len();
             let mut seen = HashSet::new();
             for whole in page.issues.iter().filter_map(|issue| Whole::of(issue)) {
@@ -237,39 +238,47 @@ impl Api<'_> {
         offered(answer.map(|issue| Whole::of(&issue)))
     }
 
-    /// The history entries of issues that did not come with them. The site spreads the entries of
-    /// one issue over pages.
-    pub(crate) async fn changelogs(&self, ids: &[i64]) -> Result<Vec<History>> {
+    /// The history entries of issues that did not come with them.
+    pub(crate) async fn changelogs(&self, ids: &[i64]) -> Result<Served<Vec<History>>> {
+        let mut all = Served::default();
         if self.deployment == Deployment::DataCenter {
-            return Ok(Vec::new());
+            return Ok(all);
         }
+        for part in ids.chunks(BULK_CHANGELOGS) {
+            let served = in_halves(part, |part, patience| {
+                self.fetched_changelogs(part, patience).boxed()
+            });
+            all.extend(served.await?);
+        }
+        Ok(all)
+    }
+
+    /// The site spreads the entries of one issue over pages.
+    async fn fetched_changelogs(&self, ids: &[i64], patience: Patience) -> Result<Vec<History>> {
         let path = "rest/api/3/changelog/bulkfetch";
         let mut histories = Vec::new();
-        for part in ids.chunks(BULK_CHANGELOGS) {
-            let asked: Vec<_> = part.iter().map(i64::to_string).collect();
-            let mut body = json!({"issueIdsOrKeys": asked, "maxResults": HISTORIES});
-            let mut seen = Tokens::default();
-            loop {
-                let page: ChangelogPage = self.client.post(path, &body).await?;
-                for changelog in page.issue_change_logs {
-                    let Some(issue_id) = rows::id(&changelog.issue_id) else {
-                        continue;
-                    };
-                    let entries = changelog.change_histories.into_iter();
-                    histories.extend(entries.map(|payload| History { issue_id, payload }));
-                }
-                let Some(next) = page.next_page_token else {
-                    break;
+        let asked: Vec<_> = ids.iter().map(i64::to_string).collect();
+        let mut body = json!({"issueIdsOrKeys": asked, "maxResults": HISTORIES});
+        let mut seen = Tokens::default();
+        loop {
+            let page: ChangelogPage = self.client.post_as(path, &body, patience).await?;
+            for changelog in page.issue_change_logs {
+                let Some(issue_id) = rows::id(&changelog.issue_id) else {
+                    continue;
                 };
-                if !seen.is_new(&next) {
-                    return Err(Error::RepeatedPage {
-                        call: self.call("POST", path),
-                    });
-                }
-                body["nextPageToken"] = next.into();
+                let entries = changelog.change_histories.into_iter();
+                histories.extend(entries.map(|payload| History { issue_id, payload }));
             }
+            let Some(next) = page.next_page_token else {
+                return Ok(histories);
+            };
+            if !seen.is_new(&next) {
+                return Err(Error::RepeatedPage {
+                    call: self.call("POST", path),
+                });
+            }
+            body["nextPageToken"] = next.into();
         }
-        Ok(histories)
     }
 
     /// All comments of an issue.

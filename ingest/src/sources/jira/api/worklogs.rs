@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::super::bisect::{Served, in_halves};
 use super::{Api, Offered, offered};
 use crate::Result;
 use crate::http::Patience;
@@ -46,14 +47,18 @@ impl Api<'_> {
     }
 
     /// Worklogs by id. Ids that are missing are deleted or out of sight.
-    pub(crate) async fn worklogs(&self, ids: &[i64]) -> Result<Vec<Box<RawValue>>> {
-        let path = self.at("worklog/list");
-        let mut worklogs = Vec::new();
+    pub(crate) async fn worklogs(&self, ids: &[i64]) -> Result<Served<Vec<Box<RawValue>>>> {
+        let mut all = Served::default();
         for part in ids.chunks(BULK_WORKLOGS) {
-            let body = json!({"ids": part});
-            let page: Vec<Box<RawValue>> = self.client.post(&path, &body).await?;
-            worklogs.extend(page);
+            let served = in_halves(part, |part, patience| {
+                Box::pin(async move {
+                    let body = json!({"ids": part});
+                    let path = self.at("worklog/list");
+                    self.client.post_as(&path, &body, patience).await
+                })
+            });
+            all.extend(served.await?);
         }
-        Ok(worklogs)
+        Ok(all)
     }
 }

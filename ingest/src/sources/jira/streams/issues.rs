@@ -45,6 +45,8 @@ pub(crate) struct Reader<'r, 'a> {
     pub(crate) issues: StreamReport,
     pub(crate) changelogs: StreamReport,
     pub(crate) family: Family,
+    /// Issues that this run can't read; it asks for them once.
+    pub(crate) given_up: HashSet<i64>,
 }
 
 /// The cursor of a connection's issues.
@@ -270,19 +272,24 @@ impl Reader<'_, '_> {
 
     /// Whole issues with all their history entries.
     async fn fetch(&mut self, ids: &[i64]) -> Result<Batch> {
-        let whole = whole::whole(self.api, ids).await?;
+        let open = ids.iter().filter(|id| !self.given_up.contains(id));
+        let ids: Vec<i64> = open.copied().collect();
+        let whole = whole::whole(self.api, &ids).await?;
         self.take(whole).await
     }
 
-    /// Takes what the site handed out; what it could not is asked for again by the next run.
+    /// Takes what the site handed out. What it could not waits in quarantine, to be asked for by the
+    /// next run; what was waiting there and is gone leaves it.
     async fn take(&mut self, whole: Whole) -> Result<Batch> {
         for (id, reason) in &whole.withheld {
             self.issues.quarantined += 1;
             self.landing
                 .withhold(ISSUES, &id.to_string(), reason)
                 .await?;
+            self.given_up.insert(*id);
         }
-        self.issues.unseen += whole.unseen;
+        self.issues.unseen += whole.unseen.len() as u64;
+        self.landing.release_gone(ISSUES, &whole.unseen).await?;
         Ok(whole.batch)
     }
 

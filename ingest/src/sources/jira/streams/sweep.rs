@@ -197,7 +197,7 @@ impl Reader<'_, '_> {
     ) -> Result<Vec<(i64, Absence)>> {
         let ids: Vec<i64> = missing.iter().map(|known| known.issue_id).collect();
         let fetched = whole::issues(self.api, &ids).await?;
-        let withheld: HashSet<i64> = fetched.withheld.into_iter().map(|(id, _)| id).collect();
+        let withheld: HashSet<i64> = fetched.missing().map(|(id, _)| *id).collect();
         let there: HashMap<i64, Option<String>> = fetched
             .issues
             .iter()

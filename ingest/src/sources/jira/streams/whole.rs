@@ -1,5 +1,7 @@
 //! Whole issues by id: their fields, all their history entries and comments.
 
+use std::collections::HashSet;
+
 use futures::future::BoxFuture;
 use futures::stream::{Stream, try_unfold};
 use futures::{StreamExt, TryStreamExt};
@@ -25,7 +27,10 @@ pub(crate) struct Fetched {
     pub(crate) issues: Vec<Received>,
     /// History entries that came with them.
     histories: Vec<Received>,
-    pub(crate) withheld: Withheld,
+    /// Named by the site as those that it can't hand out now.
+    withheld: Withheld,
+    /// Those that make every request for them fail.
+    spoiled: Withheld,
 }
 
 /// What a site handed out of some issues.
@@ -34,7 +39,7 @@ pub(crate) struct Whole {
     pub(crate) batch: Batch,
     pub(crate) withheld: Withheld,
     /// Issues that it left out without a word: deleted in between, or out of sight.
-    pub(crate) unseen: u64,
+    pub(crate) unseen: Vec<i64>,
 }
 
 /// Reads whole issues.
@@ -45,28 +50,41 @@ pub(crate) async fn whole(api: &Api<'_>, ids: &[i64]) -> Result<Whole> {
     let mut fetched = issues(api, ids).await?;
     if !fetched.withheld.is_empty() {
         tokio::time::sleep(WITHHELD_PAUSE).await;
-        let again: Vec<i64> = fetched.withheld.drain(..).map(|(id, _)| id).collect();
+        let again = std::mem::take(&mut fetched.withheld);
+        let again: Vec<i64> = again.into_iter().map(|(id, _)| id).collect();
         fetched.extend(issues(api, &again).await?);
     }
-    let Fetched {
-        mut issues,
-        mut histories,
-        withheld,
-    } = fetched;
-    let given: Vec<i64> = issues
-        .iter()
-        .filter_map(|issue| issue.key.parse().ok())
-        .collect();
+    let given = fetched.issues.iter();
+    let given: Vec<i64> = given.filter_map(|issue| issue.key.parse().ok()).collect();
     // After the issues: a change in between is then in the history and not in the issue, and the
     // next run reads both again; the other way round it would be lost.
-    histories.extend(api.changelogs(&given).await?.iter().map(history));
-    let unseen = ids.len().saturating_sub(issues.len() + withheld.len()) as u64;
-    let comments = further_comments(api, &issues).await?;
-    issues.extend(comments);
+    let changelogs = api.changelogs(&given).await?;
+    let more = changelogs.answers.iter().flatten().map(history);
+    fetched.histories.extend(more);
+    // An issue without its history would be counted wrongly: it waits as a whole.
+    let unread = changelogs.spoiled.iter().map(|(id, _)| id.to_string());
+    let unread: HashSet<String> = unread.collect();
+    fetched.issues.retain(|issue| !unread.contains(&issue.key));
+    fetched.spoiled.extend(changelogs.spoiled);
+    let known = fetched.missing().map(|(id, _)| *id);
+    let came = fetched.issues.iter();
+    let known: HashSet<i64> = known
+        .chain(came.filter_map(|issue| issue.key.parse().ok()))
+        .collect();
+    let comments = further_comments(api, &fetched.issues).await?;
+    fetched.issues.extend(comments);
+    let withheld = fetched.missing().cloned().collect();
     Ok(Whole {
-        batch: Batch { issues, histories },
+        batch: Batch {
+            issues: fetched.issues,
+            histories: fetched.histories,
+        },
         withheld,
-        unseen,
+        unseen: ids
+            .iter()
+            .copied()
+            .filter(|id| !known.contains(id))
+            .collect(),
     })
 }
 
@@ -100,13 +118,20 @@ impl Fetched {
             issues: issues.collect(),
             histories: handed.histories.iter().map(history).collect(),
             withheld: handed.withheld.clone(),
+            spoiled: handed.spoiled.clone(),
         }
+    }
+
+    /// Issues that exist and did not come, with why.
+    pub(crate) fn missing(&self) -> impl Iterator<Item = &(i64, String)> {
+        self.withheld.iter().chain(&self.spoiled)
     }
 
     fn extend(&mut self, more: Fetched) {
         self.issues.extend(more.issues);
         self.histories.extend(more.histories);
         self.withheld.extend(more.withheld);
+        self.spoiled.extend(more.spoiled);
     }
 }
 

@@ -35,6 +35,8 @@ pub(crate) struct Reader<'r, 'a> {
     pub(crate) look_back: Duration,
     pub(crate) report: StreamReport,
     pub(crate) notes: Vec<Note>,
+    /// Worklogs that this run can't read; it asks for them once.
+    pub(crate) given_up: HashSet<i64>,
 }
 
 fn table() -> TableName {
@@ -44,6 +46,7 @@ fn table() -> TableName {
 impl Reader<'_, '_> {
     /// Reads what is new; `full` reads all that the site shows again.
     pub(crate) async fn read(&mut self, full: bool) -> Result<()> {
+        self.ask_again().await?;
         for (deleted, mark) in [(false, "updated_ms"), (true, "deleted_ms")] {
             let mark = format!("{}/{WORKLOGS}/{mark}", self.connection);
             let reached = self.warehouse.tables().mark(&table(), &mark).await?;
@@ -111,16 +114,48 @@ impl Reader<'_, '_> {
             .iter()
             .filter(|change| stored.get(&change.worklog_id) != Some(&Some(change.updated_time)))
             .map(|change| change.worklog_id)
-            .filter(|id| asked.insert(*id))
+            .filter(|id| !self.given_up.contains(id) && asked.insert(*id))
             .collect();
         self.report.read += (changes.len() - ids.len()) as u64;
         self.report.unchanged += (changes.len() - ids.len()) as u64;
-        let payloads = match ids.as_slice() {
-            [] => Vec::new(),
-            ids => self.api.worklogs(ids).await?,
+        self.fetch(&ids, commit).await
+    }
+
+    /// Asks for the worklogs that earlier runs could not read.
+    async fn ask_again(&mut self) -> Result<()> {
+        let withheld = self.landing.withheld(WORKLOGS);
+        let ids: Vec<i64> = withheld.iter().filter_map(|key| key.parse().ok()).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let commit = Commit {
+            run_id: self.run_id.to_string(),
+            marks: Vec::new(),
         };
-        self.report.unseen += ids.len().saturating_sub(payloads.len()) as u64;
-        let mut records: Vec<Received> = payloads.iter().map(|one| received(one)).collect();
+        self.fetch(&ids, &commit).await
+    }
+
+    /// Fetches and merges worklogs.
+    async fn fetch(&mut self, ids: &[i64], commit: &Commit) -> Result<()> {
+        let served = self.api.worklogs(ids).await?;
+        let payloads = served.answers.iter().flatten();
+        let mut records: Vec<Received> = payloads.map(|one| received(one)).collect();
+        let came = records.iter().filter_map(|one| one.key.parse().ok());
+        let mut known: HashSet<i64> = came.collect();
+        for (id, reason) in &served.spoiled {
+            self.report.quarantined += 1;
+            let key = id.to_string();
+            self.landing.withhold(WORKLOGS, &key, reason).await?;
+            self.given_up.insert(*id);
+            known.insert(*id);
+        }
+        let gone: Vec<i64> = ids
+            .iter()
+            .copied()
+            .filter(|id| !known.contains(id))
+            .collect();
+        self.report.unseen += gone.len() as u64;
+        self.landing.release_gone(WORKLOGS, &gone).await?;
         self.keep_in_scope(&mut records).await?;
         self.landing.land(WORKLOGS, &records).await?;
         fault::point("ingest.worklogs.landed")?;
