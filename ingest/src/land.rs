@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use schemas::RawRecord;
 use sha2::{Digest, Sha256};
 use warehouse::Warehouse;
@@ -52,6 +52,21 @@ impl Received {
     }
 }
 
+/// A full listing as it was landed.
+#[derive(Debug, Clone)]
+pub(crate) struct Listing {
+    pub(crate) records: Vec<Received>,
+    /// When it was received first.
+    pub(crate) received_at: DateTime<Utc>,
+}
+
+impl Listing {
+    /// Whether it shows just these records.
+    pub(crate) fn shows(&self, records: &[Received]) -> bool {
+        sorted(&self.records) == sorted(records)
+    }
+}
+
 /// Lands the records of one connection and run.
 pub(crate) struct Landing<'a> {
     warehouse: &'a Warehouse,
@@ -91,7 +106,16 @@ impl<'a> Landing<'a> {
 
     /// Lands records of a stream that grows.
     pub(crate) async fn land(&self, stream: &str, records: &[Received]) -> Result<DateTime<Utc>> {
-        let fetched_at = Utc::now().trunc_subsecs(6);
+        self.land_at(stream, records, Utc::now()).await
+    }
+
+    async fn land_at(
+        &self,
+        stream: &str,
+        records: &[Received],
+        at: DateTime<Utc>,
+    ) -> Result<DateTime<Utc>> {
+        let fetched_at = at.trunc_subsecs(6);
         if !self.live {
             return Ok(fetched_at);
         }
@@ -111,26 +135,36 @@ impl<'a> Landing<'a> {
         Ok(fetched_at)
     }
 
-    /// Lands a full listing, unless it is the one that was landed last. Returns when it was
-    /// received first: what it lacks is gone since then, also in a replay.
+    /// The full listing of a stream that was landed last.
+    pub(crate) async fn last_listing(&self, stream: &str) -> Result<Option<Listing>> {
+        let files = self.warehouse.raw().files(&self.connection, stream).await?;
+        let Some(last) = files.last() else {
+            return Ok(None);
+        };
+        let landed = self.warehouse.raw().read(last).await?;
+        let received_at = landed.first().map(|record| record.fetched_at);
+        Ok(received_at.map(|received_at| Listing {
+            records: listing(landed),
+            received_at,
+        }))
+    }
+
+    /// Lands a full listing that differs from the last one. Returns when it was received: after the
+    /// last one, also when this machine's clock was put back.
     pub(crate) async fn land_listing(
         &self,
         stream: &str,
         records: &[Received],
+        last: Option<DateTime<Utc>>,
     ) -> Result<DateTime<Utc>> {
-        let files = self.warehouse.raw().files(&self.connection, stream).await?;
-        if let Some(last) = files.last() {
-            let landed = self.warehouse.raw().read(last).await?;
-            let received = landed.first().map(|record| record.fetched_at);
-            if let Some(received) = received
-                && sorted(&listing(landed)) == sorted(records)
-            {
-                return Ok(received);
-            }
-        }
+        let after = last.map(|last| last + TimeDelta::microseconds(1));
+        let at = after.map_or_else(Utc::now, |after| after.max(Utc::now()));
         match records {
-            [] => self.land(stream, &[Received::new(EMPTY, "null")]).await,
-            records => self.land(stream, records).await,
+            [] => {
+                let marker = Received::new(EMPTY, "null");
+                self.land_at(stream, &[marker], at).await
+            }
+            records => self.land_at(stream, records, at).await,
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use arrow_schema::SchemaRef;
 use serde_json::Value;
 
+use crate::history::history_of;
 use crate::{TableName, arrow_schema};
 
 /// A column of a contract.
@@ -22,12 +23,15 @@ pub struct Column {
 #[derive(Debug)]
 pub struct Contract {
     table: TableName,
+    version: i64,
     key: Vec<String>,
     lookup: String,
     doc: String,
     columns: Vec<Column>,
     arrow: SchemaRef,
-    avro: &'static str,
+    avro: String,
+    history: Option<TableName>,
+    is_history: bool,
 }
 
 /// A contract file that does not say what a contract must say. A test of this crate reads all of
@@ -82,10 +86,13 @@ const FILES: &[(&str, &str, &str)] = embedded![
 ];
 
 static CONTRACTS: LazyLock<Vec<Contract>> = LazyLock::new(|| {
-    FILES
+    let mut contracts: Vec<_> = FILES
         .iter()
         .filter_map(|(schema, name, text)| Contract::parse(schema, name, text).ok())
-        .collect()
+        .flatten()
+        .collect();
+    contracts.sort_by(|one, other| one.table.cmp(&other.table));
+    contracts
 });
 
 /// All table contracts, ordered by name.
@@ -99,15 +106,30 @@ pub fn contract(table: &TableName) -> Option<&'static Contract> {
 }
 
 impl Contract {
-    fn parse(schema: &str, name: &'static str, avro: &'static str) -> Result<Self, ContractError> {
-        let json: Value = serde_json::from_str(avro)
-            .map_err(|source| ContractError::Json { file: name, source })?;
+    /// The contract of a file and, if it asks for one, that of its history.
+    fn parse(schema: &str, file: &'static str, avro: &str) -> Result<Vec<Self>, ContractError> {
+        let json: Value =
+            serde_json::from_str(avro).map_err(|source| ContractError::Json { file, source })?;
+        let mut base = Self::of(schema, file, &json)?;
+        let Some(history) = history_of(&json) else {
+            return Ok(vec![base]);
+        };
+        let mut history = Self::of(schema, file, &history)?;
+        history.is_history = true;
+        base.history = Some(history.table.clone());
+        Ok(vec![base, history])
+    }
+
+    fn of(schema: &str, file: &'static str, json: &Value) -> Result<Self, ContractError> {
         let shape = |reason: &str| ContractError::Shape {
-            file: name,
+            file,
             reason: reason.to_string(),
         };
         let text = |value: &Value, part: &str| value.get(part)?.as_str().map(str::to_string);
-        let doc = text(&json, "doc").ok_or_else(|| shape("no doc"))?;
+        let name = text(json, "name").ok_or_else(|| shape("no name"))?;
+        let version = json.get("version").and_then(Value::as_i64);
+        let version = version.ok_or_else(|| shape("no version"))?;
+        let doc = text(json, "doc").ok_or_else(|| shape("no doc"))?;
         let key = json
             .get("key")
             .and_then(Value::as_array)
@@ -115,7 +137,7 @@ impl Contract {
             .iter()
             .filter_map(|part| part.as_str().map(str::to_string))
             .collect::<Vec<_>>();
-        let lookup = text(&json, "lookup")
+        let lookup = text(json, "lookup")
             .or_else(|| key.get(1).or(key.first()).cloned())
             .ok_or_else(|| shape("a key needs a column"))?;
         let fields = json
@@ -133,22 +155,29 @@ impl Contract {
             })
             .collect::<Option<Vec<_>>>()
             .ok_or_else(|| shape("a field without name or doc"))?;
-        let arrow =
-            arrow_schema(&json).map_err(|reason| ContractError::Shape { file: name, reason })?;
+        let arrow = arrow_schema(json).map_err(|reason| ContractError::Shape { file, reason })?;
         Ok(Self {
             table: TableName::new(schema, name),
+            version,
             key,
             lookup,
             doc,
             columns,
             arrow,
-            avro,
+            avro: json.to_string(),
+            history: None,
+            is_history: false,
         })
     }
 
     /// Table the contract describes.
     pub fn table(&self) -> &TableName {
         &self.table
+    }
+
+    /// Number of the contract's version, from 1.
+    pub fn version(&self) -> i64 {
+        self.version
     }
 
     /// Columns that identify a row.
@@ -186,8 +215,18 @@ impl Contract {
     }
 
     /// The Avro schema, JSON text.
-    pub fn avro_schema(&self) -> &'static str {
-        self.avro
+    pub fn avro_schema(&self) -> &str {
+        &self.avro
+    }
+
+    /// The contract of the table that keeps the states of this one's records, if there is one.
+    pub fn history(&self) -> Option<&'static Contract> {
+        self.history.as_ref().and_then(contract)
+    }
+
+    /// Whether the table keeps the states that the records of another one had.
+    pub fn is_history(&self) -> bool {
+        self.is_history
     }
 }
 
@@ -197,21 +236,38 @@ mod tests {
 
     #[test]
     fn every_embedded_contract_parses_and_is_an_avro_schema() {
-        for (schema, name, text) in FILES {
-            let contract = Contract::parse(schema, name, text).unwrap();
-            apache_avro::Schema::parse_str(contract.avro_schema()).unwrap();
-            for key in contract.key() {
-                let column = contract.columns().iter().find(|c| c.name == *key).unwrap();
-                assert!(column.required, "{name}: key column {key} must be required");
+        let mut all = 0;
+        for (schema, file, text) in FILES {
+            for contract in Contract::parse(schema, file, text).unwrap() {
+                let name = contract.table();
+                apache_avro::Schema::parse_str(contract.avro_schema()).unwrap();
+                for key in contract.key() {
+                    let column = contract.columns().iter().find(|c| c.name == *key).unwrap();
+                    assert!(column.required, "{name}: key column {key} must be required");
+                }
+                assert_eq!(contract.columns()[0].name, "connection", "{name}");
+                let last = &contract.columns().last().unwrap().name;
+                assert_eq!(last, "deleted_at", "{name}");
+                assert!(
+                    name.name.starts_with(file),
+                    "{name} is not named as its file"
+                );
+                all += 1;
             }
-            assert_eq!(contract.columns()[0].name, "connection", "{name}");
-            assert_eq!(
-                contract.columns().last().unwrap().name,
-                "deleted_at",
-                "{name}"
-            );
         }
-        assert_eq!(contracts().len(), FILES.len());
+        assert_eq!(contracts().len(), all);
+    }
+
+    #[test]
+    fn histories_are_contracts_too() {
+        let statuses = contract(&TableName::new("jira", "statuses")).unwrap();
+        let history = statuses.history().unwrap();
+        assert_eq!(history.table().to_string(), "jira.statuses_history");
+        assert!(history.is_history() && !statuses.is_history() && history.history().is_none());
+        assert_eq!(history.key(), ["connection", "status_id", "valid_from"]);
+        assert_eq!(history.lookup(), "status_id");
+        let users = contract(&TableName::new("jira", "users")).unwrap();
+        assert!(users.history().is_none(), "names of people have no history");
     }
 
     #[test]

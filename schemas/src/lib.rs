@@ -7,12 +7,14 @@
 mod arrow;
 mod blame;
 mod contract;
+mod history;
 mod name;
 mod raw;
 
 pub use arrow::arrow_schema;
 pub use blame::{Blame, Retry};
 pub use contract::{Column, Contract, ContractError, contract, contracts};
+pub use history::VALID_FROM;
 pub use name::{InvalidName, TableName};
 pub use raw::{RawRecord, raw_schema};
 

@@ -11,6 +11,7 @@ mod absences;
 mod data_center;
 mod engine;
 mod failures;
+mod histories;
 mod limits;
 mod recorded;
 mod simulated;
@@ -19,7 +20,7 @@ mod site;
 use std::time::Duration;
 
 use ingest::{Auth, Connection, Limits, Result, Secret, Silent, SyncOptions, SyncReport};
-use schemas::{Row, TableName, contracts};
+use schemas::{Contract, Row, TableName, contracts};
 use tokio::sync::{RwLock, RwLockReadGuard};
 use warehouse::{Config, Warehouse};
 
@@ -58,10 +59,24 @@ impl Lake {
         }
     }
 
-    /// All rows of all tables, in a fixed order.
+    /// All rows of all tables but the histories, in a fixed order: a history says when we looked, so
+    /// two lakes differ in it.
     async fn rows(&self) -> Vec<(String, Vec<String>)> {
+        let present = |contract: &&Contract| !contract.is_history();
+        self.rows_of(contracts().iter().filter(present)).await
+    }
+
+    /// All rows of all tables, in a fixed order.
+    async fn everything(&self) -> Vec<(String, Vec<String>)> {
+        self.rows_of(contracts().iter()).await
+    }
+
+    async fn rows_of(
+        &self,
+        contracts: impl Iterator<Item = &'static Contract>,
+    ) -> Vec<(String, Vec<String>)> {
         let mut all = Vec::new();
-        for contract in contracts() {
+        for contract in contracts {
             let rows = self
                 .warehouse
                 .tables()
@@ -81,7 +96,7 @@ impl Lake {
     /// Rows that live, without the part of an issue that keeps the time it was fetched at.
     async fn live_rows(&self) -> Vec<(String, Vec<String>)> {
         let mut all = Vec::new();
-        for contract in contracts() {
+        for contract in contracts().iter().filter(|one| !one.is_history()) {
             let mut rows = self
                 .warehouse
                 .tables()

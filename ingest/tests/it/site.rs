@@ -46,6 +46,8 @@ pub struct State {
     pub issues: BTreeMap<i64, Issue>,
     pub projects: Vec<Value>,
     pub boards: Vec<Value>,
+    /// Columns of every board, with the statuses they map.
+    pub columns: Vec<(&'static str, Vec<i64>)>,
     /// By board; a board without an entry does not support sprints.
     pub sprints: BTreeMap<i64, Vec<Value>>,
     pub statuses: Vec<Value>,
@@ -91,6 +93,7 @@ impl Site {
                 json!({"id": 8, "name": "B", "type": "scrum", "location": {"projectId": 10007}}),
                 json!({"id": 9, "name": "K", "type": "kanban"}),
             ],
+            columns: vec![("To do", vec![1]), ("Done", vec![3])],
             sprints: BTreeMap::from([(
                 8,
                 vec![
@@ -306,9 +309,16 @@ impl State {
                 Some(sprints) => values(sprints, asked),
                 None => refused(400, "The board does not support sprints"),
             },
-            path if path.ends_with("/configuration") => ok(json!({"columnConfig": {"columns": [
-                {"name": "To do", "statuses": [{"id": "1"}]}, {"name": "Done", "statuses": [{"id": "3"}]}]},
-                "estimation": {"type": "field", "field": {"fieldId": "customfield_16"}}})),
+            path if path.ends_with("/configuration") => {
+                let status = |id: &i64| json!({"id": id.to_string()});
+                let columns = self.columns.iter().map(|(name, ids)| {
+                    json!({"name": name, "statuses": ids.iter().map(status).collect::<Vec<_>>()})
+                });
+                ok(
+                    json!({"columnConfig": {"columns": columns.collect::<Vec<_>>()},
+                    "estimation": {"type": "field", "field": {"fieldId": "customfield_16"}}}),
+                )
+            }
             _ => refused(404, "no such path"),
         }
     }

@@ -117,3 +117,71 @@ async fn a_field_that_old_entries_do_not_name_by_id_is_recognised_by_name() {
     h.refresh().await.unwrap();
     assert_eq!(h.scope(1).await.unwrap()["outcome"], "removed");
 }
+
+/// A category that is changed later must not change what a sprint has shown.
+#[tokio::test(flavor = "multi_thread")]
+async fn categories_are_as_of_then() {
+    // A board without columns: what is done is said by the category.
+    let state = |status: i64, category: Value, from: f64, to: Option<f64>, initial: bool| {
+        json!({"status_id": status, "name": "N", "category": category, "valid_from": at(from),
+            "valid_to": to.map(at), "is_initial": initial})
+    };
+    let history = async |changes: bool| {
+        let mut h = History::new().await;
+        h.add(
+            "boards",
+            json!({"board_id": 2, "name": "B", "type": "scrum", "has_configuration": true,
+            "estimation_type": "field", "estimation_field_id": "cf_p"}),
+        );
+        h.sprint(20, 2, 5.0, Some(15.0));
+        h.issue(1, 2, Some(3.0), &[20]);
+        h.status(1, 8.0, 1, 2);
+        // Status 2 is of category done since the 20th, when the sprint was over.
+        h.add(
+            "statuses",
+            json!({"status_id": 2, "name": "Doing", "category": "done"}),
+        );
+        if changes {
+            h.add(
+                "statuses_history",
+                state(2, json!("indeterminate"), 4.0, Some(20.0), true),
+            );
+            h.add(
+                "statuses_history",
+                state(2, json!("done"), 20.0, None, false),
+            );
+            // A new name only, seen after the sprint: nothing begins.
+            h.add(
+                "statuses_history",
+                state(1, json!("new"), 18.0, Some(19.0), true),
+            );
+            h.add(
+                "statuses_history",
+                state(1, json!("new"), 19.0, None, false),
+            );
+        }
+        h.refresh().await.unwrap();
+        h
+    };
+    let outcome = async |h: &History| {
+        h.sql("select outcome from marts.sprint_scope where sprint_id = 20")
+            .await[0]["outcome"]
+            .clone()
+    };
+    let told = history(true).await;
+    assert_eq!(outcome(&told).await, "not_completed");
+    let periods = told
+        .sql("select status_id, status_category, from_at, to_at from marts.issue_status_periods order by from_at")
+        .await;
+    let periods: Vec<_> = periods.into_iter().map(Value::Object).collect();
+    assert_eq!(
+        periods,
+        [
+            json!({"status_id": 1, "status_category": "new", "from_at": "2026-01-01T00:00:00Z", "to_at": "2026-01-08T00:00:00Z"}),
+            json!({"status_id": 2, "status_category": "indeterminate", "from_at": "2026-01-08T00:00:00Z", "to_at": "2026-01-20T00:00:00Z"}),
+            json!({"status_id": 2, "status_category": "done", "from_at": "2026-01-20T00:00:00Z", "to_at": null}),
+        ]
+    );
+    // Without a history the present category is all that is known.
+    assert_eq!(outcome(&history(false).await).await, "completed");
+}

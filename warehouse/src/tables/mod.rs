@@ -5,6 +5,7 @@
 
 mod append;
 mod compare;
+mod history;
 mod replace;
 mod rows;
 mod upsert;
@@ -110,15 +111,10 @@ impl Tables {
         name: &'a str,
     ) -> BoxFuture<'a, Result<Option<i64>>> {
         Box::pin(async move {
-            let Some(delta) = self.latest(table).await? else {
-                return Ok(None);
-            };
-            let failed = |error| Error::table(table, "reading a mark of", error);
-            let state = delta.snapshot().map_err(failed)?;
-            state
-                .transaction_version(delta.log_store().as_ref(), name)
-                .await
-                .map_err(failed)
+            match self.latest(table).await? {
+                Some(delta) => mark_in(table, &delta, name).await,
+                None => Ok(None),
+            }
         })
     }
 
@@ -384,6 +380,16 @@ impl Tables {
     async fn remember(&self, table: &TableName, delta: DeltaTable) {
         self.open.lock().await.insert(table.clone(), delta);
     }
+}
+
+/// A mark of an open table.
+async fn mark_in(table: &TableName, delta: &DeltaTable, name: &str) -> Result<Option<i64>> {
+    let failed = |error| Error::table(table, "reading a mark of", error);
+    let state = delta.snapshot().map_err(failed)?;
+    state
+        .transaction_version(delta.log_store().as_ref(), name)
+        .await
+        .map_err(failed)
 }
 
 fn as_u64<V: TryInto<u64>>(version: V) -> u64 {

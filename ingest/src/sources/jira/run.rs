@@ -228,24 +228,54 @@ impl<'a> Sync<'a> {
         if stream == PROJECTS {
             self.check_scope(&records)?;
         }
-        let received_at = self.landing.land_listing(stream, &records).await?;
+        let last = self.landing.last_listing(stream).await?;
+        if let Some(last) = last.as_ref().filter(|last| last.shows(&records)) {
+            let report = self.make_equal(stream, &records, last.received_at).await?;
+            self.reports.push(report);
+            return Ok(());
+        }
+        // A run that was killed may have landed the last listing and not written it. What it showed
+        // belongs to the history.
+        let caught_up = match &last {
+            Some(last) => {
+                self.make_equal(stream, &last.records, last.received_at)
+                    .await?
+            }
+            None => StreamReport::of(stream),
+        };
+        let last = last.map(|last| last.received_at);
+        let landing = &self.landing;
+        let received_at = landing.land_listing(stream, &records, last).await?;
         warehouse::fault::point("ingest.listing.landed")?;
+        let mut report = self.make_equal(stream, &records, received_at).await?;
+        report.inserted += caught_up.inserted;
+        report.updated += caught_up.updated;
+        report.deleted += caught_up.deleted;
+        self.reports.push(report);
+        Ok(())
+    }
+
+    /// Makes the tables of a stream equal to a full listing.
+    async fn make_equal(
+        &mut self,
+        stream: &'static str,
+        records: &[Received],
+        received_at: DateTime<Utc>,
+    ) -> Result<StreamReport> {
         let commit = Commit {
             run_id: self.run_id.to_string(),
             marks: Vec::new(),
         };
-        let report = Box::pin(reference::write(
+        Box::pin(reference::write(
             self.warehouse,
             self.connection,
             &mut self.landing,
             &commit,
             stream,
-            &records,
+            records,
             received_at,
         ))
-        .await?;
-        self.reports.push(report);
-        Ok(())
+        .await
     }
 
     /// Ids of what a table holds, in their order.
