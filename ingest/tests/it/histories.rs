@@ -211,53 +211,51 @@ async fn a_quarantined_record_keeps_its_state() {
 #[tokio::test]
 async fn a_run_killed_between_history_and_table_leaves_no_trace() {
     let _alone = FAULTS.write().await;
-    for point in [
-        "ingest.listing.landed:2",
-        "jira.statuses_history.before_commit",
-        "jira.statuses_history.committed",
-        "jira.statuses.before_commit",
-        "jira.statuses.committed",
-        "jira.sprints_history.committed",
-        "jira.board_columns_history.committed",
+    // Where the run is killed, and what the site does before the next one: nothing, go on, or go back.
+    for (point, after) in [
+        ("ingest.listing.landed:2", "another name"),
+        ("jira.statuses_history.before_commit", "back"),
+        ("jira.statuses_history.committed", "back"),
+        ("jira.statuses_history.committed", "the same"),
+        ("jira.statuses.before_commit", "another name"),
+        ("jira.statuses.committed", "back"),
+        ("jira.sprints_history.committed", "another name"),
+        ("jira.board_columns_history.committed", "the same"),
     ] {
-        // What the site does while the run is dead: nothing, go on, or go back.
-        for after in ["the same", "another name", "back"] {
-            let site = Site::start().await;
-            let lake = Lake::unguarded().await;
-            let acme = connection(&site.url());
-            lake.sync(&acme).await.unwrap();
-            site.edit(|state| {
-                state.projects[0]["name"] = json!("P");
-                state.statuses[0]["name"] = json!("Open");
-                state.statuses.remove(1);
-                state.sprints.get_mut(&8).unwrap()[0]["name"] = json!("S");
-                state.columns = vec![("Doing", vec![1, 3])];
-            });
-            fault::arm(&format!("fail@{point}")).unwrap();
-            lake.sync(&acme).await.unwrap_err();
-            let name = match after {
-                "the same" => "Open",
-                "another name" => "New",
-                _ => "To Do",
-            };
-            site.edit(|state| state.statuses[0]["name"] = json!(name));
-            lake.sync(&acme).await.unwrap();
-            lake.sync(&acme).await.unwrap();
-            let states = states(&lake, "statuses_history", ("status_id", 1), "name").await;
-            let names: Vec<_> = states
-                .iter()
-                .map(|state| state.0.as_str().unwrap())
-                .collect();
-            let expected: &[&str] = match after {
-                "the same" => &["To Do", "Open"],
-                _ => &["To Do", "Open", name],
-            };
-            assert_eq!(names, expected, "{point}, {after}");
-            assert_the_present_is_the_last_state(&lake).await;
-            let everything = lake.everything().await;
-            lake.sync_with(&acme, replay()).await.unwrap();
-            assert_eq!(lake.everything().await, everything, "{point}, {after}");
-        }
+        let site = Site::start().await;
+        let lake = Lake::unguarded().await;
+        let acme = connection(&site.url());
+        lake.sync(&acme).await.unwrap();
+        site.edit(|state| {
+            state.projects[0]["name"] = json!("P");
+            state.statuses[0]["name"] = json!("Open");
+            state.statuses.remove(1);
+            state.sprints.get_mut(&8).unwrap()[0]["name"] = json!("S");
+            state.columns = vec![("Doing", vec![1, 3])];
+        });
+        fault::arm(&format!("fail@{point}")).unwrap();
+        lake.sync(&acme).await.unwrap_err();
+        let name = match after {
+            "the same" => "Open",
+            "another name" => "New",
+            _ => "To Do",
+        };
+        site.edit(|state| state.statuses[0]["name"] = json!(name));
+        lake.sync(&acme).await.unwrap();
+        let states = states(&lake, "statuses_history", ("status_id", 1), "name").await;
+        let names: Vec<_> = states
+            .iter()
+            .map(|state| state.0.as_str().unwrap())
+            .collect();
+        let expected: &[&str] = match after {
+            "the same" => &["To Do", "Open"],
+            _ => &["To Do", "Open", name],
+        };
+        assert_eq!(names, expected, "{point}, {after}");
+        assert_the_present_is_the_last_state(&lake).await;
+        let everything = lake.everything().await;
+        lake.sync_with(&acme, replay()).await.unwrap();
+        assert_eq!(lake.everything().await, everything, "{point}, {after}");
     }
     // Killed in a replay, the next sync finishes it to the same histories.
     let site = Site::start().await;
