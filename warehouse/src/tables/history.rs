@@ -302,6 +302,7 @@ mod tests {
         for column in [VALID_TO, DELETED_AT] {
             row.entry(column).or_insert(Value::Null);
         }
+        row.entry(IS_INITIAL).or_insert(false.into());
         row
     }
 
