@@ -13,6 +13,7 @@ mod engine;
 mod failures;
 mod histories;
 mod limits;
+mod matrix;
 mod recorded;
 mod simulated;
 mod site;

@@ -19,6 +19,10 @@ pub enum FaultKind {
     DroppedConnection,
     /// The right answer, late.
     Delay(Duration),
+    /// The right records, in the opposite order.
+    Reversed,
+    /// The right records, each of them twice.
+    Doubled,
 }
 
 /// A fault for requests whose path contains a text.

@@ -13,6 +13,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use chrono::{TimeDelta, Utc};
 use http_body::Frame;
+use serde_json::Value;
 
 use crate::server::call::Refusal;
 use crate::server::fault::{Fault, FaultKind, meet};
@@ -182,6 +183,14 @@ async fn admit(shared: &Shared, path: &str, request: Request, next: Next) -> Res
             response
         }
         Some(FaultKind::TruncatedBody) => halve(response).await,
+        Some(FaultKind::Reversed) => rearrange(response, |records| records.reverse()).await,
+        Some(FaultKind::Doubled) => {
+            rearrange(response, |records| {
+                let again = records.clone();
+                records.extend(again);
+            })
+            .await
+        }
         _ => response,
     }
 }
@@ -253,6 +262,26 @@ async fn halve(response: Response) -> Response {
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
     parts.headers.remove(header::CONTENT_LENGTH);
     Response::from_parts(parts, Body::from(body.slice(..body.len() / 2)))
+}
+
+/// The answer with its list of records changed.
+async fn rearrange(response: Response, change: impl FnOnce(&mut Vec<Value>)) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let mut page: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let names = ["issues", "values", "issueChangeLogs", "comments"];
+    let named = names
+        .into_iter()
+        .find(|name| page.get(name).is_some_and(Value::is_array));
+    let records = match named {
+        Some(name) => page.get_mut(name),
+        None => Some(&mut page),
+    };
+    if let Some(records) = records.and_then(Value::as_array_mut) {
+        change(records);
+    }
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(page.to_string()))
 }
 
 /// A body that fails before its first byte, so that the connection closes.

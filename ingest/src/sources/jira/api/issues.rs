@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::super::bisect::{Served, in_halves};
 use super::super::rows;
-use super::{Api, Deployment, Offered, offered};
+use super::{Api, Deployment, MOST_RESTARTS, Offered, is_expired, offered};
 use crate::http::{NextOffset, Patience, Tokens};
 use crate::{Error, Result};
 
@@ -258,10 +258,19 @@ impl Api<'_> {
         let path = "rest/api/3/changelog/bulkfetch";
         let mut histories = Vec::new();
         let asked: Vec<_> = ids.iter().map(i64::to_string).collect();
-        let mut body = json!({"issueIdsOrKeys": asked, "maxResults": HISTORIES});
-        let mut seen = Tokens::default();
+        let first = json!({"issueIdsOrKeys": asked, "maxResults": HISTORIES});
+        let (mut body, mut seen, mut restarts) = (first.clone(), Tokens::default(), 0);
         loop {
-            let page: ChangelogPage = self.client.post_as(path, &body, patience).await?;
+            let has_token = body.get("nextPageToken").is_some();
+            let page: ChangelogPage = match self.client.post_as(path, &body, patience).await {
+                Err(error) if is_expired(&error, has_token) && restarts < MOST_RESTARTS => {
+                    restarts += 1;
+                    (body, seen) = (first.clone(), Tokens::default());
+                    histories.clear();
+                    continue;
+                }
+                page => page?,
+            };
             for changelog in page.issue_change_logs {
                 let Some(issue_id) = rows::id(&changelog.issue_id) else {
                     continue;

@@ -34,6 +34,9 @@ enum Deployment {
     DataCenter,
 }
 
+/// How often pages are begun again whose token has expired, or that shift while they are read.
+const MOST_RESTARTS: u32 = 3;
+
 /// The endpoints of one site.
 pub(crate) struct Api<'a> {
     client: Client<'a>,
@@ -166,15 +169,23 @@ impl<'a> Api<'a> {
         self.client.get(path, &[], Patience::Patient).await
     }
 
-    /// All values of a listing that is paged by offset.
+    /// All values of a listing that is paged by offset. When the site's total changes while the pages
+    /// are read, they have shifted, and one may have been passed over: then it begins again.
     async fn values(&self, path: &str, query: &[(&str, String)]) -> Result<Vec<Box<RawValue>>> {
         let mut values = Vec::new();
-        let mut start = 0;
+        let (mut start, mut total, mut shifts) = (0, None, 0);
         loop {
             let mut query = query.to_vec();
             query.push(("startAt", start.to_string()));
             query.push(("maxResults", LISTED.to_string()));
             let page: ValuesPage = self.client.get(path, &query, Patience::Patient).await?;
+            if start > 0 && page.total != total && shifts < MOST_RESTARTS {
+                shifts += 1;
+                (start, total) = (0, None);
+                values.clear();
+                continue;
+            }
+            total = page.total;
             let position = NextOffset {
                 start,
                 got: page.values.len() as u64,
@@ -192,6 +203,11 @@ impl<'a> Api<'a> {
     fn call(&self, method: &'static str, path: &str) -> Box<Call> {
         self.client.call(method, path)
     }
+}
+
+/// Whether a page was refused for its token: tokens expire. Then the pages begin again.
+fn is_expired(error: &Error, has_token: bool) -> bool {
+    has_token && matches!(error, Error::Refused { status: 400, .. })
 }
 
 /// Takes "not here" and "not for you" for an answer. Everything else stays an error.

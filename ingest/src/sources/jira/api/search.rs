@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use super::super::jql::{Search, floor_minute};
 use super::super::{rows, time};
-use super::{Api, Deployment};
+use super::{Api, Deployment, MOST_RESTARTS, is_expired};
 use crate::http::Tokens;
 use crate::{Error, Result};
 
@@ -74,6 +74,8 @@ enum Place {
     Token {
         next: Option<String>,
         seen: Tokens,
+        /// How often the token had expired.
+        restarts: u32,
     },
     Creation(Walk),
     /// There is none.
@@ -142,6 +144,7 @@ impl<'a> Api<'a> {
             Deployment::Cloud => Place::Token {
                 next: None,
                 seen: Tokens::default(),
+                restarts: 0,
             },
             Deployment::DataCenter => Place::Creation(Walk::default()),
         };
@@ -195,13 +198,33 @@ impl Pages<'_, '_> {
             "fields": [field],
             "maxResults": most,
         });
-        let Place::Token { next, seen } = &mut self.place else {
+        let Place::Token {
+            next,
+            seen,
+            restarts,
+        } = &mut self.place
+        else {
             return Ok(FoundPage::nothing());
         };
-        if let Some(token) = next.take() {
+        let token = next.take();
+        let has_token = token.is_some();
+        if let Some(token) = token {
             body["nextPageToken"] = token.into();
         }
-        let page: TokenPage = self.api.client.post(CLOUD, &body).await?;
+        let mut answer = self.api.client.post(CLOUD, &body).await;
+        if let Err(error) = &answer
+            && is_expired(error, has_token)
+            && *restarts < MOST_RESTARTS
+        {
+            // What was shown before is shown again, and merged again.
+            *restarts += 1;
+            *seen = Tokens::default();
+            if let Some(body) = body.as_object_mut() {
+                body.remove("nextPageToken");
+            }
+            answer = self.api.client.post(CLOUD, &body).await;
+        }
+        let page: TokenPage = answer?;
         *next = page.next_page_token.filter(|_| page.is_last != Some(true));
         if let Some(next) = next
             && !seen.is_new(next)
