@@ -201,7 +201,8 @@ fn by_token(call: &Call, members: &[u64]) -> Reply {
     let wanted = Wanted::of(call, &["*navigable"]);
     let jql = call.text("jql").unwrap_or_default();
     let found = within(call, members)?;
-    let (heads, next) = token_page(call, &jql, found, call.shared.settings.limits.search_light)?;
+    let cap = call.shared.settings.limits.search_light;
+    let (heads, next) = token_page(call, &jql, (&found.0, &found.1), cap)?;
     let issues: Vec<Value> = call.shared.read(|source| {
         heads
             .iter()

@@ -15,6 +15,7 @@ mod worklogs;
 
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -49,6 +50,9 @@ pub(crate) struct Shared {
     world: RwLock<World>,
     recording: Option<crate::replay::Recording>,
     gate: gate::Gate,
+    /// Counts the edits.
+    revision: AtomicU64,
+    lately: Mutex<Option<search::Lately>>,
 }
 
 impl Simulator {
@@ -93,6 +97,8 @@ impl Simulator {
             base,
             world: RwLock::new(world),
             recording,
+            revision: AtomicU64::new(0),
+            lately: Mutex::default(),
         });
         let (stop, stopped) = oneshot::channel::<()>();
         let app = routes::router(Arc::clone(&shared));
@@ -121,11 +127,13 @@ impl Simulator {
 
     /// Reads or edits the world between requests.
     pub fn edit<R>(&self, f: impl FnOnce(&mut World) -> R) -> R {
-        f(&mut self
+        let mut world = self
             .shared
             .world
             .write()
-            .unwrap_or_else(PoisonError::into_inner))
+            .unwrap_or_else(PoisonError::into_inner);
+        self.shared.revision.fetch_add(1, Ordering::AcqRel);
+        f(&mut world)
     }
 
     /// The site's clock.

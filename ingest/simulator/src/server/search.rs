@@ -1,5 +1,8 @@
 //! Issue search: token pages on Cloud, `startAt` pages on Data Center.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use axum::http::StatusCode;
 use chrono::TimeDelta;
 use serde_json::{Map, Value, json};
@@ -7,6 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::jql::{Query, SortValue, parse};
 use crate::render::{Head, Source};
 use crate::server::call::{Call, Refusal, Reply, object};
+use crate::server::lock;
 use crate::server::token::{Token, hash};
 
 const UNBOUNDED: &str =
@@ -121,8 +125,8 @@ pub(super) fn by_token(call: &Call) -> Reply {
     } else {
         limits.search_full
     };
-    let found = found(call, &jql, true)?;
-    let (heads, next) = token_page(call, &jql, found, cap)?;
+    let found = found_lately(call, &jql)?;
+    let (heads, next) = token_page(call, &jql, (&found.0, &found.1), cap)?;
     let issues: Vec<Value> = call.shared.read(|source| {
         heads
             .iter()
@@ -178,13 +182,45 @@ pub(super) fn found(call: &Call, jql: &str, bounded: bool) -> Result<(Query, Vec
     Ok((query, heads))
 }
 
+/// The issues of a query as they were found last, while nothing has been edited since: a page then
+/// costs what it shows, and not a look at all issues.
+fn found_lately(call: &Call, jql: &str) -> Result<Arc<(Query, Vec<Head>)>, Refusal> {
+    let shared = &call.shared;
+    let revision = shared.revision.load(Ordering::Acquire);
+    // A relative time, or an index that lags, finds others as time goes by.
+    let lasts = shared.settings.index_delay.is_zero() && !jql.contains(['(', '-']);
+    let mut lately = lock(&shared.lately);
+    if let Some(last) = lately.as_ref()
+        && lasts
+        && last.revision == revision
+        && last.jql == jql
+    {
+        return Ok(Arc::clone(&last.found));
+    }
+    let found = Arc::new(found(call, jql, true)?);
+    *lately = Some(Lately {
+        revision,
+        jql: jql.to_owned(),
+        found: Arc::clone(&found),
+    });
+    Ok(found)
+}
+
+/// What a search found last.
+#[derive(Debug)]
+pub(super) struct Lately {
+    revision: u64,
+    jql: String,
+    found: Arc<(Query, Vec<Head>)>,
+}
+
 /// Cuts a page after the row that the call's token names, and writes the next token.
-pub(super) fn token_page(
+pub(super) fn token_page<'h>(
     call: &Call,
     question: &str,
-    (query, heads): (Query, Vec<Head>),
+    (query, heads): (&Query, &'h [Head]),
     cap: usize,
-) -> Result<(Vec<Head>, Option<String>), Refusal> {
+) -> Result<(&'h [Head], Option<String>), Refusal> {
     let size = call
         .number("maxResults")
         .unwrap_or(DEFAULT_PAGE)
@@ -199,10 +235,13 @@ pub(super) fn token_page(
         let life = TimeDelta::from_std(call.shared.settings.limits.token_life).unwrap_or_default();
         let token = Token::accept(&token, asked, now, life)
             .ok_or_else(|| Refusal::bad_request(BAD_TOKEN))?;
-        rest.retain(|head| crate::jql::compare_values(&order, &values(head), &token.after).is_gt());
+        let passed = rest.partition_point(|head| {
+            !crate::jql::compare_values(&order, &values(head), &token.after).is_gt()
+        });
+        rest = &rest[passed..];
     }
     let more = rest.len() > size;
-    rest.truncate(size);
+    rest = &rest[..size.min(rest.len())];
     let next = rest.last().filter(|_| more).map(|last| {
         Token {
             asked,
