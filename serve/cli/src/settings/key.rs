@@ -33,7 +33,8 @@ pub(super) fn find(
     }
     match fs::read_to_string(path) {
         Ok(text) => parse(&text, &format!("key file {}", path.display())).map(Some),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        // A user who may not read the key can still do what needs none.
+        Err(_) if !is_needed => Ok(None),
         Err(error) => Err(failed("reading", path, &error)),
     }
 }
@@ -91,6 +92,9 @@ mod tests {
         let path = folder.path().join("data/key");
         assert_eq!(find(None, &path, false).unwrap(), None);
         assert!(!path.exists());
+        let folder_instead = folder.path();
+        assert_eq!(find(None, folder_instead, false).unwrap(), None);
+        assert!(find(None, folder_instead, true).is_err());
         let key = find(None, &path, true).unwrap().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap().trim(), key.reveal());
         let mode = fs::metadata(&path).unwrap().permissions().mode();
