@@ -4,7 +4,9 @@ use std::fmt;
 use std::net::IpAddr;
 
 use url::{Host, Url};
+use warehouse::MetaDb;
 
+use crate::error::excerpt;
 use crate::http::{Ceiling, is_public, private};
 use crate::{Error, Limits, Result};
 
@@ -27,8 +29,16 @@ pub struct Connection {
     pub auth: Auth,
     /// Account of the token, for [`Auth::Basic`].
     pub email: String,
-    /// The token.
+    /// The token, unless an app signs in.
     pub token: Secret,
+    /// The app, for [`Auth::OAuth`].
+    pub oauth: OAuthApp,
+    /// Where what signing in hands out is kept; needed for [`Auth::OAuth`].
+    pub sign_ins: Option<MetaDb>,
+    /// Id of the site behind the gateway; with it, requests go there.
+    pub cloud_id: String,
+    /// Address of the gateway.
+    pub gateway_url: String,
     /// Keys of the projects to read; empty for all that the account sees.
     pub projects: Vec<String>,
     /// IANA time zone; empty for the account's.
@@ -55,6 +65,10 @@ impl Default for Connection {
             auth: Auth::Basic,
             email: String::new(),
             token: Secret::default(),
+            oauth: OAuthApp::default(),
+            sign_ins: None,
+            cloud_id: String::new(),
+            gateway_url: "https://api.atlassian.com".to_string(),
             projects: Vec::new(),
             time_zone: String::new(),
             fields: FieldOverrides::default(),
@@ -71,8 +85,34 @@ impl Default for Connection {
 pub enum Auth {
     /// E-mail address and API token.
     Basic,
-    /// A personal access token or another ready bearer token.
+    /// A personal access token, the token of a service account, or another ready bearer token.
     Bearer,
+    /// An app's tokens, which are renewed.
+    OAuth,
+}
+
+/// An app that signs in by OAuth 2.0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OAuthApp {
+    /// Its id.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: Secret,
+    /// What signing in to it gave. Later ones are stored; another one here wins over them.
+    pub refresh_token: Secret,
+    /// Where tokens are renewed.
+    pub token_url: String,
+}
+
+impl Default for OAuthApp {
+    fn default() -> Self {
+        Self {
+            client_id: String::new(),
+            client_secret: Secret::default(),
+            refresh_token: Secret::default(),
+            token_url: "https://auth.atlassian.com/oauth/token".to_string(),
+        }
+    }
 }
 
 /// Ids of the fields that play a part, where they are not to be recognised.
@@ -123,26 +163,57 @@ impl Connection {
 
     /// The site's address with a trailing slash, or why it can't be used.
     pub(crate) fn base(&self) -> Result<Url> {
-        let mut url = Url::parse(self.url.trim()).map_err(|error| {
+        self.address("url", &self.url).map(as_folder)
+    }
+
+    /// Where a site is behind the gateway.
+    pub(crate) fn gateway(&self, cloud_id: &str) -> Result<Url> {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        if cloud_id.is_empty() || !cloud_id.chars().all(is_plain) {
+            return Err(self.refuse(format!(
+                "cloud_id '{}' is not one; https://SITE/_edge/tenant_info shows it",
+                excerpt(cloud_id.as_bytes())
+            )));
+        }
+        self.below_gateway(&format!("ex/jira/{cloud_id}/"))
+    }
+
+    /// Where the gateway lists the sites that an app was admitted to.
+    pub(crate) fn resources(&self) -> Result<Url> {
+        self.below_gateway("oauth/token/accessible-resources")
+    }
+
+    fn below_gateway(&self, path: &str) -> Result<Url> {
+        let gateway = as_folder(self.address("gateway_url", &self.gateway_url)?);
+        let joined = gateway.join(path);
+        joined.map_err(|error| self.refuse(format!("gateway_url: {error}")))
+    }
+
+    /// An address of the settings, or why it can't be used.
+    pub(crate) fn address(&self, setting: &str, text: &str) -> Result<Url> {
+        let url = Url::parse(text.trim()).map_err(|error| {
             self.refuse(format!(
-                "url '{}' is not an address ({error}); write it like https://acme.atlassian.net",
-                self.url
+                "{setting} '{text}' is not an address ({error}); write it like https://acme.atlassian.net"
             ))
         })?;
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(self.refuse("url holds credentials; put them into email and token"));
+            return Err(self.refuse(format!(
+                "{setting} holds credentials; put them into email and token"
+            )));
         }
         match url.scheme() {
             "https" => {}
             "http" if self.insecure || is_loopback(&url) => {}
             "http" => {
                 return Err(self.refuse(format!(
-                    "url '{url}' is plain http, which would show the token to the network; \
+                    "{setting} '{url}' is plain http, which would show the token to the network; \
                      write https, or set insecure = true if you accept that"
                 )));
             }
             other => {
-                return Err(self.refuse(format!("url scheme '{other}' is not known; write https")));
+                return Err(self.refuse(format!(
+                    "{setting} scheme '{other}' is not known; write https"
+                )));
             }
         }
         if !self.private && !is_loopback(&url) {
@@ -152,13 +223,8 @@ impl Connection {
                 _ => None,
             };
             if let Some(address) = address.filter(|address| !is_public(*address)) {
-                return Err(self.refuse(private("url", address)));
+                return Err(self.refuse(private(setting, address)));
             }
-        }
-        url.set_query(None);
-        url.set_fragment(None);
-        if !url.path().ends_with('/') {
-            url.set_path(&format!("{}/", url.path()));
         }
         Ok(url)
     }
@@ -189,11 +255,21 @@ impl Connection {
         })
     }
 
-    /// Whether requests may go to private networks: where the settings say so, or name this machine.
-    pub(crate) fn reaches_private(&self) -> bool {
-        let url = Url::parse(self.url.trim()).ok();
-        self.private || url.as_ref().is_some_and(is_loopback)
+    /// Whether requests to an address may go to private networks: where the settings say so, or the
+    /// address names this machine.
+    pub(crate) fn reaches_private(&self, address: &Url) -> bool {
+        self.private || is_loopback(address)
     }
+}
+
+/// An address without query, with a trailing slash.
+fn as_folder(mut url: Url) -> Url {
+    url.set_query(None);
+    url.set_fragment(None);
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    url
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -244,8 +320,11 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_token_is_not_shown() {
-        assert!(!format!("{:?}", connection("https://x")).contains("hunter2"));
+    fn no_secret_is_shown() {
+        let mut one = connection("https://x");
+        one.oauth.client_secret = Secret::new("hunter3");
+        one.oauth.refresh_token = Secret::new("hunter4");
+        assert!(!format!("{one:?}").contains("hunter"));
     }
 
     #[test]
@@ -277,11 +356,13 @@ pub(crate) mod tests {
         let inside = connection("https://10.1.2.3");
         let error = inside.base().unwrap_err().to_string();
         assert!(error.contains("set private = true"), "{error}");
-        assert!(!inside.reaches_private());
         let mut inside = inside;
         inside.private = true;
-        assert!(inside.base().is_ok() && inside.reaches_private());
-        assert!(connection("http://localhost").reaches_private());
+        assert!(inside.reaches_private(&inside.base().unwrap()));
+        let here = connection("http://localhost");
+        assert!(here.reaches_private(&here.base().unwrap()));
+        let outside = connection("https://acme.atlassian.net");
+        assert!(!outside.reaches_private(&outside.base().unwrap()));
         let mut open = connection("http://acme.atlassian.net");
         open.insecure = true;
         assert!(open.base().is_ok());

@@ -68,11 +68,19 @@ pub enum Error {
     },
     /// The credentials are not accepted.
     #[error(
-        "the site refuses the credentials of the connection (401 to {call}); check email and token, tokens expire"
+        "the site refuses the credentials of the connection (401 to {call}); check email and token, tokens expire, and the scopes of a token or app"
     )]
     Unauthorized {
         /// The request.
         call: Box<Call>,
+    },
+    /// Signing in fails.
+    #[error("connection '{connection}': {reason}")]
+    SignIn {
+        /// Name of the connection.
+        connection: String,
+        /// What is wrong and what to do.
+        reason: String,
     },
     /// The account is locked out until a person signs in.
     #[error(
@@ -197,6 +205,7 @@ impl Error {
             | Error::NotJira { .. }
             | Error::Redirected { .. }
             | Error::Unauthorized { .. }
+            | Error::SignIn { .. }
             | Error::LockedOut { .. } => Blame::User,
             Error::Unreachable { .. }
             | Error::Refused { .. }

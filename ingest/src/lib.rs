@@ -16,7 +16,7 @@ mod report;
 mod sources;
 mod sync;
 
-pub use connection::{Auth, Connection, FieldOverrides, Secret};
+pub use connection::{Auth, Connection, FieldOverrides, OAuthApp, Secret};
 pub use error::{Call, Error, Result};
 pub use http::Limits;
 pub use progress::{Event, Progress, Silent};

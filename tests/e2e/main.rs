@@ -15,6 +15,7 @@ mod http;
 mod logs;
 mod releases;
 mod s3;
+mod sign_in;
 mod truth;
 mod twice;
 mod webhooks;

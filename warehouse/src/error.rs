@@ -103,6 +103,29 @@ pub enum Error {
         "the metadata database can't be brought to this version's schema: {0}; use the version that last wrote it, or restore a backup"
     )]
     Migrate(#[from] sqlx::migrate::MigrateError),
+    /// A secret is to be stored or read, and there is no key.
+    #[error(
+        "{what} is stored only encrypted, and there is no key; set SPRINT_REPORTS_KEY to 64 hexadecimal digits, or let metadata.key_file name a file that holds them"
+    )]
+    NoKey {
+        /// The secret.
+        what: String,
+    },
+    /// A stored secret was encrypted with another key, or was changed since.
+    #[error(
+        "{what} was stored with key {written_with} and can't be read with key {given}; set SPRINT_REPORTS_KEY or metadata.key_file to the former, or write a new secret into the settings"
+    )]
+    WrongKey {
+        /// The secret.
+        what: String,
+        /// Id of the key it was stored with.
+        written_with: String,
+        /// Id of the key at hand.
+        given: String,
+    },
+    /// Encrypting failed.
+    #[error("a secret can't be encrypted: {0}")]
+    Cipher(String),
     /// Nothing was published yet.
     #[error(
         "there is no release yet; run `sprint-reports refresh` (and `sync` before it) to publish the first"
@@ -162,6 +185,8 @@ impl Error {
         match self {
             Error::StoreUrl { .. }
             | Error::MetadataUrl { .. }
+            | Error::NoKey { .. }
+            | Error::WrongKey { .. }
             | Error::NoRelease
             | Error::UnknownRelease(_)
             | Error::Query { .. }

@@ -6,6 +6,7 @@
 
 mod error;
 pub mod fault;
+mod key;
 pub mod meta;
 mod query;
 mod raw;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use error::{Error, Result};
+pub use key::SecretKey;
 pub use meta::{MetaDb, Source, Step};
 pub use query::{
     Command, Description, Origin, Param, QueryOptions, QueryService, QueryStream, commands,
@@ -41,6 +43,8 @@ pub struct Config {
     pub store_options: StoreOptions,
     /// Metadata database: `sqlite:PATH`.
     pub metadata_url: String,
+    /// Key that secrets are stored with; without one, none can be.
+    pub key: Option<SecretKey>,
     /// Memory that running queries and refreshes may hold, in bytes; beyond it they spill.
     pub memory_bytes: usize,
     /// Folder for spilled data; the system's temporary folder when empty.
@@ -61,6 +65,7 @@ impl Default for Config {
             store_url: "file:./data/lake".to_string(),
             store_options: StoreOptions::default(),
             metadata_url: "sqlite:./data/meta.db".to_string(),
+            key: None,
             memory_bytes: 512 << 20,
             spill_dir: None,
             query_deadline: Duration::from_secs(300),
@@ -91,7 +96,7 @@ impl Warehouse {
     /// Opens the lake and the metadata database, creating both where they don't exist.
     pub async fn open(config: &Config) -> Result<Self> {
         let store = Store::open(&config.store_url, &config.store_options).await?;
-        let meta = MetaDb::open(&config.metadata_url).await?;
+        let meta = MetaDb::open(&config.metadata_url, config.key.clone()).await?;
         let raw = RawZone::new(store.clone());
         let runtime = session::runtime(config)?;
         let tables = Tables::new(store.clone(), Arc::clone(&runtime));
@@ -135,7 +140,7 @@ impl Warehouse {
         &self.inner.releases
     }
 
-    /// Runs, steps, sources, quarantine, the inbox, leases.
+    /// Runs, steps, sources, quarantine, the inbox, leases, secrets.
     pub fn meta(&self) -> &MetaDb {
         &self.inner.meta
     }

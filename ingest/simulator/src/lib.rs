@@ -18,7 +18,7 @@ pub mod wide;
 mod world;
 
 pub use server::{Fault, FaultKind, RequestLog, Simulator, Webhook, signature};
-pub use settings::{Account, Deployment, PageLimits, RateLimit, Settings, WorldSettings};
+pub use settings::{Account, Deployment, OAuth, PageLimits, RateLimit, Settings, WorldSettings};
 pub use world::model;
 pub use world::{
     Applied, Edit, EditError, FieldIds, IssueTruth, NewIssue, Outcome, ReportIssue, Site,

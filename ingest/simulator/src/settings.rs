@@ -16,6 +16,10 @@ pub struct Settings {
     pub latency: Duration,
     pub limits: PageLimits,
     pub rate_limit: Option<RateLimit>,
+    /// Id of the site behind the gateway.
+    pub cloud_id: String,
+    /// The app that may sign in.
+    pub oauth: Option<OAuth>,
     /// How long after a change the search index shows it; other endpoints show it at once.
     pub index_delay: Duration,
     pub address: SocketAddr,
@@ -30,6 +34,8 @@ impl Default for Settings {
             latency: Duration::ZERO,
             limits: PageLimits::default(),
             rate_limit: None,
+            cloud_id: "11111111-2222-4333-8444-555555555555".to_owned(),
+            oauth: None,
             index_delay: Duration::ZERO,
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         }
@@ -58,6 +64,31 @@ impl Default for Account {
             email: "reporter@example.org".to_owned(),
             token: "simulator-token".to_owned(),
             time_zone: "Europe/Berlin".to_owned(),
+        }
+    }
+}
+
+/// An app that signs in by OAuth 2.0.
+#[derive(Clone, Debug)]
+pub struct OAuth {
+    pub client_id: String,
+    pub client_secret: String,
+    /// What the first person got who signed in to it.
+    pub refresh_token: String,
+    /// How long an access token is good.
+    pub access_life: Duration,
+    /// How long after its first use a refresh token may be used again, for answers that got lost.
+    pub leeway: Duration,
+}
+
+impl Default for OAuth {
+    fn default() -> Self {
+        Self {
+            client_id: "simulated-app".to_owned(),
+            client_secret: "simulated-client-secret".to_owned(),
+            refresh_token: "simulated-consent-0".to_owned(),
+            access_life: Duration::from_secs(3600),
+            leeway: Duration::from_secs(600),
         }
     }
 }

@@ -5,18 +5,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::Utc;
-use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::header::HeaderValue;
 use reqwest::{Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 
-use super::address::Public;
 use super::answer::{
     Failure, Patience, Request, bad_page, call, explain, failure, innermost, silence,
 };
+use super::auth::Authorizer;
 use super::budget::{Bucket, Ceiling, Running, Site};
-use super::{Limits, auth, headers, retry};
+use super::{Limits, headers, retry, transport};
 use crate::{Call, Connection, Error, Event, Progress, Result};
 
 /// How many times as often a request is tried when the site says when to try again.
@@ -25,6 +25,7 @@ const TOLD_TRIES: u32 = 4;
 /// The client of one connection.
 pub(crate) struct Client<'a> {
     http: reqwest::Client,
+    authorizer: Authorizer,
     base: Url,
     site: Arc<Site>,
     ceiling: Ceiling,
@@ -72,32 +73,18 @@ pub(crate) async fn counted<F: Future>(work: F) -> (F::Output, Counters) {
 }
 
 impl<'a> Client<'a> {
-    pub(crate) fn new(
+    pub(crate) async fn connect(
         connection: &Connection,
         limits: Limits,
         progress: &'a dyn Progress,
     ) -> Result<Self> {
-        let mut headers = HeaderMap::new();
-        headers.insert("authorization", auth::authorization(connection)?);
-        headers.insert("accept", HeaderValue::from_static("application/json"));
-        headers.insert("accept-language", HeaderValue::from_static("en"));
-        headers.insert("x-force-accept-language", HeaderValue::from_static("true"));
-        let base = connection.base()?;
         let ceiling = connection.ceiling(&limits)?;
-        let mut http = reqwest::Client::builder();
-        if !connection.reaches_private() {
-            http = http.dns_resolver(Arc::new(Public));
-        }
-        let http = http
-            .default_headers(headers)
-            .user_agent(concat!("sprint-reports/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(limits.connect)
-            .read_timeout(limits.read)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| connection.refuse(format!("no HTTP client can be made: {error}")))?;
+        let authorizer = Authorizer::of(connection, &limits)?;
+        let base = Box::pin(authorizer.base(connection, &limits)).await?;
+        let http = transport::client(connection, &base, &limits)?;
         Ok(Self {
             http,
+            authorizer,
             site: Site::of(&base),
             base,
             ceiling,
@@ -185,13 +172,23 @@ impl<'a> Client<'a> {
 
     async fn send<T: DeserializeOwned>(&self, request: Request<'_>) -> Result<T> {
         let (mut tries, mut waited) = (0, Duration::ZERO);
+        let mut is_renewed = false;
         loop {
             let running = self.enter(&request, tries).await?;
             tries += 1;
-            let (status, body) = match self.attempt(&request, tries).await {
+            let header = Box::pin(self.authorizer.header()).await?;
+            let (status, body) = match self.attempt(&request, &header, tries).await {
                 Ok(answer) => {
                     running.went_well();
                     answer
+                }
+                Err(Failure::Final(error @ Error::Unauthorized { .. })) => {
+                    drop(running);
+                    if is_renewed || !Box::pin(self.authorizer.renew(&header)).await? {
+                        return Err(error);
+                    }
+                    is_renewed = true;
+                    continue;
                 }
                 Err(failure) => {
                     if failure.is_strain() {
@@ -268,6 +265,7 @@ impl<'a> Client<'a> {
     async fn attempt(
         &self,
         request: &Request<'_>,
+        header: &HeaderValue,
         tries: u32,
     ) -> Result<(StatusCode, Vec<u8>), Failure> {
         self.count(|tally| &tally.requests, 1);
@@ -275,6 +273,7 @@ impl<'a> Client<'a> {
             Some(body) => self.http.post(request.url.clone()).json(body),
             None => self.http.get(request.url.clone()),
         };
+        let builder = builder.header("authorization", header.clone());
         let response = match builder.send().await {
             Ok(response) => response,
             Err(error) => return Err(silence(request, &error, tries)),

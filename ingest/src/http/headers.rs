@@ -143,7 +143,11 @@ impl<'h> Says<'h> {
     /// Whether what is counted are all requests of the account: Jira Data Center, GitHub and GitLab
     /// do so.
     fn counts_account(&self) -> bool {
-        let of_others = ["x-ratelimit-resource", "ratelimit-name"];
+        let of_others = [
+            "x-ratelimit-resource",
+            "x-github-request-id",
+            "ratelimit-name",
+        ];
         self.refill().is_some()
             || of_others
                 .iter()
@@ -317,6 +321,7 @@ mod tests {
             ),
             (vec![("beta-retry-after", "3")], Scope::Site),
             (vec![("x-ratelimit-resource", "core")], Scope::Site),
+            (vec![("x-github-request-id", "C0FF:EE")], Scope::Site),
             (
                 vec![
                     ("x-ratelimit-fillrate", "1"),

@@ -8,6 +8,7 @@ mod client;
 mod headers;
 mod page;
 mod retry;
+mod transport;
 mod window;
 
 use std::time::Duration;

@@ -15,6 +15,7 @@ mod histories;
 mod limits;
 mod matrix;
 mod recorded;
+mod sign_in;
 mod simulated;
 mod site;
 
@@ -23,7 +24,7 @@ use std::time::Duration;
 use ingest::{Auth, Connection, Limits, Result, Secret, Silent, SyncOptions, SyncReport};
 use schemas::{Contract, Row, TableName, contracts};
 use tokio::sync::{RwLock, RwLockReadGuard};
-use warehouse::{Config, Warehouse};
+use warehouse::{Config, SecretKey, Warehouse};
 
 /// Faults are armed for the whole process: tests that arm one run alone.
 static FAULTS: RwLock<()> = RwLock::const_new(());
@@ -31,7 +32,8 @@ static FAULTS: RwLock<()> = RwLock::const_new(());
 /// A warehouse in a folder of its own.
 struct Lake {
     warehouse: Warehouse,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
+    config: Config,
     _no_faults: Option<RwLockReadGuard<'static, ()>>,
 }
 
@@ -50,12 +52,14 @@ impl Lake {
         let config = Config {
             store_url: format!("file:{path}/lake"),
             metadata_url: format!("sqlite:{path}/meta.db"),
+            key: SecretKey::parse(&"5e".repeat(32)),
             ..Config::default()
         };
         let warehouse = Warehouse::open(&config).await.unwrap();
         Self {
             warehouse,
-            _folder: folder,
+            folder,
+            config,
             _no_faults: None,
         }
     }

@@ -295,7 +295,7 @@ mod tests {
     async fn meta() -> (MetaDb, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}/meta.db", folder.path().display());
-        (MetaDb::open(&url).await.unwrap(), folder)
+        (MetaDb::open(&url, None).await.unwrap(), folder)
     }
 
     async fn write(meta: &MetaDb, process: &str, life: TimeDelta) {

@@ -1,9 +1,10 @@
-//! The metadata database: runs, steps, sources, quarantine, the inbox, leases. SQLite, reached through
-//! sqlx.
+//! The metadata database: runs, steps, sources, quarantine, the inbox, leases, secrets. SQLite,
+//! reached through sqlx.
 
 mod inbox;
 mod lease;
 mod run;
+mod secret;
 mod source;
 
 use std::path::Path;
@@ -16,11 +17,12 @@ use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use tokio::sync::Notify;
 
-use crate::{Error, Result};
+use crate::{Error, Result, SecretKey};
 
 pub use inbox::{Accepted, FinishedEvent, InboxCount, InboxEvent, InboxLimits, InboxRow, NewEvent};
 pub use lease::Lease;
 pub use run::{RunRow, Step, StepRow};
+pub use secret::SecretPlace;
 pub use source::{Quarantined, Source};
 
 /// Handle of the metadata database. Cheap to clone.
@@ -32,10 +34,11 @@ pub struct MetaDb {
     durable: SqlitePool,
     /// Told of every event that this process accepts.
     arrived: Arc<Notify>,
+    key: Option<SecretKey>,
 }
 
 impl MetaDb {
-    pub(crate) async fn open(url: &str) -> Result<Self> {
+    pub(crate) async fn open(url: &str, key: Option<SecretKey>) -> Result<Self> {
         let refuse = |reason: String| Error::MetadataUrl {
             url: url.to_string(),
             reason,
@@ -70,6 +73,7 @@ impl MetaDb {
             pool,
             durable,
             arrived: Arc::default(),
+            key,
         })
     }
 }

@@ -10,6 +10,7 @@
 mod inbox;
 mod query;
 mod release;
+mod secrets;
 mod tables;
 
 use serde_json::Value;

@@ -182,11 +182,6 @@ async fn answer(
     Query(query): Query<Vec<(String, String)>>,
     body: Bytes,
 ) -> Response {
-    let version = if uri.path().starts_with("/rest/api/3") {
-        3
-    } else {
-        2
-    };
     let body = if body.is_empty() {
         Ok(Value::Null)
     } else {
@@ -199,7 +194,7 @@ async fn answer(
         .into_response();
     };
     let call = Call {
-        view: shared.view(version),
+        view: shared.view(uri.path()),
         path: path
             .iter()
             .map(|(name, value)| (name.to_owned(), value.to_owned()))

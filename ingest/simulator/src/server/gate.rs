@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::server::call::Refusal;
 use crate::server::fault::{Fault, FaultKind, meet};
 use crate::server::{Shared, lock};
-use crate::settings::{Account, Deployment, RateLimit};
+use crate::settings::{Deployment, RateLimit};
 
 /// One request as it came and what it got.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,7 +157,7 @@ async fn admit(shared: &Shared, path: &str, request: Request, next: Next) -> Res
     if let Some(wait) = shared.gate.too_many() {
         return limited(shared, Some(wait));
     }
-    if !may_enter(&shared.settings.account, request.headers()) {
+    if !may_enter(shared, path, request.headers()) {
         let mut refused = Refusal::new(
             StatusCode::UNAUTHORIZED,
             "Client must be authenticated to access this resource.",
@@ -195,7 +195,13 @@ async fn admit(shared: &Shared, path: &str, request: Request, next: Next) -> Res
     }
 }
 
-fn may_enter(account: &Account, headers: &HeaderMap) -> bool {
+/// Tokens of apps are good at the gateway only, those of the account everywhere.
+fn may_enter(shared: &Shared, path: &str, headers: &HeaderMap) -> bool {
+    if path == "/oauth/token" {
+        return true;
+    }
+    let account = &shared.settings.account;
+    let is_for_apps = path.starts_with("/ex/") || path.starts_with("/oauth/");
     let given = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok());
@@ -203,6 +209,7 @@ fn may_enter(account: &Account, headers: &HeaderMap) -> bool {
         return false;
     };
     match scheme.to_lowercase().as_str() {
+        "bearer" if is_for_apps && shared.tokens.admits(secret.trim()) => true,
         "bearer" => secret.trim() == account.token,
         "basic" => {
             let expected = format!("{}:{}", account.email, account.token);

@@ -6,6 +6,7 @@ mod changelog;
 mod fault;
 mod gate;
 mod issues;
+mod oauth;
 mod reference;
 mod routes;
 mod search;
@@ -53,6 +54,7 @@ pub(crate) struct Shared {
     /// Counts the edits.
     revision: AtomicU64,
     lately: Mutex<Option<search::Lately>>,
+    tokens: oauth::Tokens,
 }
 
 impl Simulator {
@@ -92,6 +94,7 @@ impl Simulator {
         let base = format!("http://{}", listener.local_addr()?);
         let shared = Arc::new(Shared {
             gate: gate::Gate::new(settings.rate_limit),
+            tokens: oauth::Tokens::new(settings.oauth.as_ref()),
             settings,
             zone,
             base,
@@ -119,6 +122,21 @@ impl Simulator {
     /// `http://127.0.0.1:PORT`
     pub fn url(&self) -> &str {
         &self.shared.base
+    }
+
+    /// The site's address behind the gateway: `URL/ex/jira/CLOUD_ID`
+    pub fn gateway_url(&self) -> String {
+        format!("{}{}", self.shared.base, self.shared.gateway())
+    }
+
+    /// Ends all access tokens of apps at once; their refresh tokens stay good.
+    pub fn end_access(&self) {
+        self.shared.tokens.end_access();
+    }
+
+    /// Signs a person in to the app anew and gives the refresh token; older ones are void.
+    pub fn sign_in(&self) -> String {
+        self.shared.tokens.sign_in()
     }
 
     pub fn settings(&self) -> &Settings {
@@ -194,9 +212,25 @@ impl Shared {
         }
     }
 
-    pub(crate) fn view(&self, version: u8) -> View {
+    /// Path of the site behind the gateway.
+    fn gateway(&self) -> String {
+        format!("/ex/jira/{}", self.settings.cloud_id)
+    }
+
+    /// How a request to a path sees the site.
+    pub(crate) fn view(&self, path: &str) -> View {
+        let gateway = self.gateway();
+        let (base, path) = match path.strip_prefix(&gateway) {
+            Some(path) => (format!("{}{gateway}", self.base), path),
+            None => (self.base.clone(), path),
+        };
+        let version = if path.starts_with("/rest/api/3") {
+            3
+        } else {
+            2
+        };
         View {
-            base: self.base.clone(),
+            base,
             zone: self.zone,
             deployment: self.settings.deployment,
             version,

@@ -7,10 +7,11 @@ use axum::Router;
 use axum::http::{StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
 use serde_json::json;
 
 use crate::server::call::{reading, writing};
-use crate::server::{Shared, agile, changelog, gate, issues, reference, search, worklogs};
+use crate::server::{Shared, agile, changelog, gate, issues, oauth, reference, search, worklogs};
 use crate::settings::Deployment;
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {
@@ -37,6 +38,10 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         );
     }
     router
+        .clone()
+        .nest(&shared.gateway(), router)
+        .route("/oauth/token", post(oauth::token))
+        .route("/oauth/token/accessible-resources", get(oauth::resources))
         .fallback(nothing_here)
         .layer(from_fn_with_state(Arc::clone(&shared), gate::pass))
         .with_state(shared)

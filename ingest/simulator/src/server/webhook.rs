@@ -67,7 +67,7 @@ impl Simulator {
     /// Makes an edit at the site's present instant, and gives the webhooks that the site sends for it.
     /// As on a real site, nothing is sent for a renamed status.
     pub fn apply(&self, edit: Edit) -> Result<(Applied, Vec<Webhook>), EditError> {
-        let view = self.shared.view(2);
+        let view = self.shared.view("/rest/api/2");
         self.edit(|world| {
             let before = Seen::of(world, &view, &edit);
             let applied = world.apply_now(edit)?;

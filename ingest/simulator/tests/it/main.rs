@@ -13,6 +13,7 @@ mod corners;
 mod data_center;
 mod edits;
 mod misbehaviour;
+mod oauth;
 mod rates;
 mod replay;
 mod world;

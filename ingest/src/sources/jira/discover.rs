@@ -14,7 +14,7 @@ const PERMISSIONS: [&str; 2] = ["BROWSE_PROJECTS", "USER_PICKER"];
 
 /// Says what a site is and how its fields are understood; writes nothing.
 pub(crate) async fn discover(connection: &Connection, limits: Limits) -> Result<Discovery> {
-    let mut api = Api::new(Client::new(connection, limits, &Silent)?);
+    let mut api = Api::new(Client::connect(connection, limits, &Silent).await?);
     let greeting = greet(&mut api, connection).await?;
     let mut notes = greeting.notes;
     let mut mapped = Vec::new();

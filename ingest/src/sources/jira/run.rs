@@ -63,7 +63,7 @@ pub(crate) async fn sync(
     progress: &dyn Progress,
 ) -> Result<SyncReport> {
     let selection = Selection::of(connection, &options.streams)?;
-    let mut api = Api::new(Client::new(connection, options.limits, progress)?);
+    let mut api = Api::new(Client::connect(connection, options.limits, progress).await?);
     let greeting = greet(&mut api, connection).await?;
     progress.event(&Event::Connected {
         url: connection.url.clone(),

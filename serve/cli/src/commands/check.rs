@@ -38,11 +38,12 @@ pub(crate) async fn run(invocation: Invocation) -> anyhow::Result<Outcome> {
     let settings = Settings::load(invocation.config.as_deref())?;
     let mut findings = vec![Finding::good("settings", "read")];
     let config = settings.warehouse()?;
-    match Warehouse::open(&config).await {
+    let opened = Warehouse::open(&config).await;
+    match &opened {
         Ok(warehouse) => {
             findings.push(Finding::good("store", &settings.store.url));
             findings.push(Finding::good("metadata", &settings.metadata.url));
-            findings.push(releases(&warehouse).await);
+            findings.push(releases(warehouse).await);
         }
         Err(error) => findings.push(Finding::bad("store and metadata", error.to_string())),
     }
@@ -52,10 +53,12 @@ pub(crate) async fn run(invocation: Invocation) -> anyhow::Result<Outcome> {
     }
     for setting in &settings.connections {
         let what = format!("connection {}", setting.name);
-        findings.push(match super::sync::connection(setting) {
-            Ok(connection) => source(what, &connection).await,
-            Err(error) => Finding::bad(what, error.to_string()),
-        });
+        findings.push(
+            match super::sync::connection(setting, opened.as_ref().ok()) {
+                Ok(connection) => source(what, &connection).await,
+                Err(error) => Finding::bad(what, error.to_string()),
+            },
+        );
     }
     show(&findings, invocation.json)?;
     let bad = findings.iter().filter(|finding| !finding.ok).count();

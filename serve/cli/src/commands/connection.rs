@@ -1,9 +1,10 @@
 //! `connection test|discover|fields`: what a source is, what the account may see there, and how its
-//! fields are understood. Nothing is written.
+//! fields are understood. Nothing is written but the tokens of an app that signs in.
 
 use clap::Subcommand;
 use ingest::Discovery;
 use serde_json::json;
+use warehouse::Warehouse;
 
 use crate::Invocation;
 use crate::exit::{Outcome, UsageError};
@@ -45,7 +46,12 @@ pub(crate) async fn run(command: Command, invocation: Invocation) -> anyhow::Res
         };
         UsageError(format!("there is no connection '{name}'; {known}"))
     })?;
-    let connection = super::sync::connection(setting)?;
+    // Only an app's tokens have to be kept; otherwise nothing is written, nor opened.
+    let warehouse = match setting.auth.as_str() {
+        "oauth" => Some(Warehouse::open(&settings.warehouse()?).await?),
+        _ => None,
+    };
+    let connection = super::sync::connection(setting, warehouse.as_ref())?;
     let site = ingest::discover(&connection).await?;
     match command {
         Command::Test { .. } if invocation.json => super::print_json(&json!({

@@ -4,8 +4,6 @@
 //! on with the same site, as a real one would.
 
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::Context;
@@ -20,11 +18,10 @@ use crate::Invocation;
 use crate::exit::Outcome;
 use crate::progress::Terminal;
 use crate::report;
+use crate::settings::make_key;
 
 /// What makes a demo site the same again.
 const SITE_FILE: &str = "data/demo.json";
-/// Key that secrets are encrypted with.
-const KEY_FILE: &str = "data/key";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -62,7 +59,7 @@ pub(crate) async fn run(arguments: Arguments, invocation: Invocation) -> anyhow:
         };
         Some(super::serve::bind(warehouse.clone(), &settings, &ports).await?)
     };
-    make_key(Path::new(KEY_FILE))?;
+    make_key(Path::new(&settings.metadata.key_file))?;
     let site = site(Path::new(SITE_FILE), arguments.seed)?;
     let jira = Simulator::start(simulator_settings(&site))
         .await
@@ -169,45 +166,4 @@ fn site(path: &Path, seed: u64) -> anyhow::Result<Site> {
     fs::write(path, serde_json::to_vec(&site)?)
         .with_context(|| format!("writing {}", path.display()))?;
     Ok(site)
-}
-
-/// Creates the key file, readable by its owner only; an existing one stays.
-fn make_key(path: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all("data").context("creating the folder data")?;
-    let file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
-    let mut file = match file {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
-        Err(error) => return Err(error).with_context(|| format!("creating {}", path.display())),
-    };
-    let mut random = [0_u8; 32];
-    let mut source = fs::File::open("/dev/urandom").context("opening /dev/urandom")?;
-    std::io::Read::read_exact(&mut source, &mut random).context("reading /dev/urandom")?;
-    let text: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    writeln!(file, "{text}").with_context(|| format!("writing {}", path.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_key_is_made_once_and_private() {
-        use std::os::unix::fs::PermissionsExt;
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("key");
-        make_key(&path).unwrap();
-        let key = fs::read_to_string(&path).unwrap();
-        assert_eq!(key.trim().len(), 64);
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
-        make_key(&path).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), key);
-    }
 }

@@ -1,7 +1,7 @@
 //! `sync`: reads the configured sources once, to the end.
 
 use anyhow::Context;
-use ingest::{Auth, Connection, Secret, SyncOptions, SyncReport};
+use ingest::{Auth, Connection, OAuthApp, Secret, SyncOptions, SyncReport};
 use warehouse::Warehouse;
 
 use crate::Invocation;
@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments, invocation: Invocation) -> anyhow::Result<Outcome> {
     let (settings, warehouse) = super::open(&invocation).await?;
-    let chosen = chosen(&settings, arguments.connection.as_deref())?;
+    let chosen = chosen(&settings, arguments.connection.as_deref(), &warehouse)?;
     let options = SyncOptions {
         streams: arguments.stream,
         full: arguments.full,
@@ -101,12 +101,16 @@ fn outcome(reports: &[SyncReport]) -> Outcome {
     }
 }
 
-fn chosen(settings: &Settings, name: Option<&str>) -> anyhow::Result<Vec<Connection>> {
+fn chosen(
+    settings: &Settings,
+    name: Option<&str>,
+    warehouse: &Warehouse,
+) -> anyhow::Result<Vec<Connection>> {
     let connections: Vec<Connection> = settings
         .connections
         .iter()
         .filter(|connection| name.is_none_or(|name| connection.name == name))
-        .map(connection)
+        .map(|setting| connection(setting, Some(warehouse)))
         .collect::<anyhow::Result<_>>()?;
     if connections.is_empty() {
         let message = match name {
@@ -120,27 +124,44 @@ fn chosen(settings: &Settings, name: Option<&str>) -> anyhow::Result<Vec<Connect
     Ok(connections)
 }
 
-/// A configured connection, its secrets resolved.
-pub(crate) fn connection(setting: &settings::Connection) -> anyhow::Result<Connection> {
+/// A configured connection, its secrets resolved. What signing in hands out is kept in the warehouse.
+pub(crate) fn connection(
+    setting: &settings::Connection,
+    warehouse: Option<&Warehouse>,
+) -> anyhow::Result<Connection> {
     let name = &setting.name;
-    let token = settings::resolve_secret(&format!("connections.{name}.token"), &setting.token)?;
+    let secret = |key: &str, text: &str| {
+        settings::resolve_secret(&format!("connections.{name}.{key}"), text).map(Secret::new)
+    };
     let auth = match setting.auth.as_str() {
         "basic" => Auth::Basic,
         "bearer" => Auth::Bearer,
+        "oauth" => Auth::OAuth,
         other => {
             return Err(SettingsError(format!(
-                "connections.{name}.auth = \"{other}\": this version knows basic and bearer"
+                "connections.{name}.auth = \"{other}\": this version knows basic, bearer and oauth"
             ))
             .into());
         }
     };
+    let defaults = Connection::default();
+    let app = defaults.oauth;
     let connection = Connection {
         name: name.clone(),
         kind: setting.kind.clone(),
         url: setting.url.clone(),
         auth,
         email: setting.email.clone(),
-        token: Secret::new(token),
+        token: secret("token", &setting.token)?,
+        oauth: OAuthApp {
+            client_id: setting.client_id.clone(),
+            client_secret: secret("client_secret", &setting.client_secret)?,
+            refresh_token: secret("refresh_token", &setting.refresh_token)?,
+            token_url: setting.token_url.clone().unwrap_or(app.token_url),
+        },
+        sign_ins: warehouse.map(|warehouse| warehouse.meta().clone()),
+        cloud_id: setting.cloud_id.clone(),
+        gateway_url: setting.gateway_url.clone().unwrap_or(defaults.gateway_url),
         projects: setting.projects.clone(),
         time_zone: setting.time_zone.clone(),
         insecure: setting.insecure,

@@ -1,5 +1,6 @@
 //! Settings: default < file < environment < flag. Unknown keys are errors with a suggestion.
 
+mod key;
 mod merge;
 mod secret;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::{Table, Value};
 
+pub(crate) use key::make_key;
 pub(crate) use secret::resolve_secret;
 
 /// Every setting with its default and what it means.
@@ -48,6 +50,7 @@ pub(crate) struct Store {
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Metadata {
     pub(crate) url: String,
+    pub(crate) key_file: String,
     pub(crate) replicas: Vec<String>,
 }
 
@@ -85,7 +88,18 @@ pub(crate) struct Connection {
     pub(crate) auth: String,
     #[serde(default)]
     pub(crate) email: String,
+    #[serde(default)]
     pub(crate) token: String,
+    #[serde(default)]
+    pub(crate) client_id: String,
+    #[serde(default)]
+    pub(crate) client_secret: String,
+    #[serde(default)]
+    pub(crate) refresh_token: String,
+    pub(crate) token_url: Option<String>,
+    #[serde(default)]
+    pub(crate) cloud_id: String,
+    pub(crate) gateway_url: Option<String>,
     #[serde(default)]
     pub(crate) webhook_secret: String,
     #[serde(default)]
@@ -114,13 +128,19 @@ pub(crate) struct Fields {
 }
 
 /// Keys of a connection; its only nested table is `fields`.
-const CONNECTION_KEYS: [&str; 14] = [
+const CONNECTION_KEYS: [&str; 20] = [
     "name",
     "kind",
     "url",
     "auth",
     "email",
     "token",
+    "client_id",
+    "client_secret",
+    "refresh_token",
+    "token_url",
+    "cloud_id",
+    "gateway_url",
     "webhook_secret",
     "projects",
     "time_zone",
@@ -197,11 +217,21 @@ impl Settings {
             store_url: self.store.url.clone(),
             store_options: store_options(),
             metadata_url: self.metadata.url.clone(),
+            key: self.key()?,
             memory_bytes: self.query.memory_mib << 20,
             query_deadline: Duration::from_secs(self.query.deadline_seconds),
             query_rows: self.query.max_rows,
             ..warehouse::Config::default()
         })
+    }
+}
+
+impl Settings {
+    /// The key that secrets are stored with. One is made where a connection needs it.
+    fn key(&self) -> Result<Option<warehouse::SecretKey>, SettingsError> {
+        let path = Path::new(&self.metadata.key_file);
+        let is_needed = self.connections.iter().any(|one| one.auth == "oauth");
+        key::find(std::env::var(key::VARIABLE).ok(), path, is_needed)
     }
 }
 

@@ -1,0 +1,89 @@
+//! Secrets that sources hand out and that must outlive a run, encrypted.
+
+use std::fmt;
+
+use chrono::Utc;
+use sqlx::Row as _;
+
+use super::{MetaDb, to_text};
+use crate::{Error, Result, SecretKey};
+
+/// Where a secret belongs, and from which setting it comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SecretPlace<'a> {
+    /// Connection that it signs in.
+    pub connection: &'a str,
+    /// What it is.
+    pub name: &'a str,
+    /// Tells the setting that it comes from; a secret of another origin is out of date.
+    pub origin: &'a str,
+}
+
+impl SecretPlace<'_> {
+    /// What the secret is encrypted for: it opens in no other place.
+    fn sealed_for(self) -> String {
+        format!("{}\n{}\n{}", self.connection, self.name, self.origin)
+    }
+}
+
+impl fmt::Display for SecretPlace<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the {} of connection '{}'", self.name, self.connection)
+    }
+}
+
+impl MetaDb {
+    /// A secret; `None` when there is none of this origin.
+    pub async fn secret(&self, place: SecretPlace<'_>) -> Result<Option<String>> {
+        let failed = || Error::meta("reading a secret");
+        let row = sqlx::query(
+            "select key_id, sealed from secrets where connection = ? and name = ? and origin = ?",
+        )
+        .bind(place.connection)
+        .bind(place.name)
+        .bind(place.origin)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(failed())?;
+        let Some(row) = row else {
+            return Ok(None);
+        };
+        let sealed: Vec<u8> = row.try_get("sealed").map_err(failed())?;
+        let written_with: String = row.try_get("key_id").map_err(failed())?;
+        let key = self.secret_key(place)?;
+        match key.open(&place.sealed_for(), &sealed) {
+            Some(text) => Ok(Some(text)),
+            None => Err(Error::WrongKey {
+                what: place.to_string(),
+                written_with,
+                given: key.id(),
+            }),
+        }
+    }
+
+    /// Keeps a secret instead of the one in its place. It is on the disk when this returns.
+    pub async fn keep_secret(&self, place: SecretPlace<'_>, text: &str) -> Result<()> {
+        let key = self.secret_key(place)?;
+        let sealed = key.seal(&place.sealed_for(), text)?;
+        sqlx::query(
+            "insert or replace into secrets (connection, name, origin, key_id, sealed, written_at)
+             values (?, ?, ?, ?, ?, ?)",
+        )
+        .bind(place.connection)
+        .bind(place.name)
+        .bind(place.origin)
+        .bind(key.id())
+        .bind(sealed)
+        .bind(to_text(Utc::now()))
+        .execute(&self.durable)
+        .await
+        .map_err(Error::meta("keeping a secret"))?;
+        Ok(())
+    }
+
+    fn secret_key(&self, place: SecretPlace<'_>) -> Result<&SecretKey> {
+        self.key.as_ref().ok_or_else(|| Error::NoKey {
+            what: place.to_string(),
+        })
+    }
+}
