@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemas::Row;
 use serde_json::Value;
 
+use super::chosen;
 use crate::FieldOverrides;
 
 const SPRINT_TYPE: &str = "com.pyxis.greenhopper.jira:gh-sprint";
@@ -98,6 +99,7 @@ pub(crate) fn explain(
     boards: &[Board],
     overrides: &FieldOverrides,
 ) -> Vec<Choice> {
+    let overrides = chosen::by_id(fields, overrides);
     let named = |role: &str| match role {
         "story_points" => &overrides.story_points,
         "sprint" => &overrides.sprint,
@@ -106,7 +108,7 @@ pub(crate) fn explain(
         "owner" => &overrides.owner,
         _ => &None,
     };
-    let mut chosen = Vec::new();
+    let mut choices = Vec::new();
     for field in fields {
         let Some(role) = roles.role(&field.id) else {
             continue;
@@ -137,7 +139,7 @@ pub(crate) fn explain(
             "rank" if of_type(RANK_TYPE) => "it is Jira's own rank field".to_string(),
             _ => "of its name".to_string(),
         };
-        chosen.push(Choice {
+        choices.push(Choice {
             role,
             field_id: field.id.clone(),
             reason,
@@ -151,20 +153,21 @@ pub(crate) fn explain(
         .map(|field| format!("{} '{}'", field.id, field.name))
         .collect();
     if !others.is_empty() {
-        for choice in chosen
+        for choice in choices
             .iter_mut()
             .filter(|choice| choice.role == "story_points")
         {
             choice.reason = format!("{}; also there: {}", choice.reason, others.join(", "));
         }
     }
-    chosen.sort_by_key(|choice| (choice.role, id_order(&choice.field_id)));
-    chosen
+    choices.sort_by_key(|choice| (choice.role, id_order(&choice.field_id)));
+    choices
 }
 
 /// Finds the part of each field. A pure function of what the site says and of the settings, so
 /// that a replay repeats it.
 pub(crate) fn resolve(fields: &[Field], boards: &[Board], overrides: &FieldOverrides) -> Roles {
+    let overrides = &chosen::by_id(fields, overrides);
     let by_type = |custom: &str| {
         let of_type = fields
             .iter()
@@ -254,7 +257,8 @@ fn points(
     }
 }
 
-fn estimation_field(board: &Board) -> Option<&str> {
+/// The field that a board estimates in, where it does in one.
+pub(crate) fn estimation_field(board: &Board) -> Option<&str> {
     match board.estimation_type.as_deref() {
         Some("field") => board.estimation_field_id.as_deref(),
         _ => None,
@@ -282,7 +286,7 @@ fn most_used<'a>(ids: impl Iterator<Item = &'a str>) -> Option<String> {
 }
 
 /// Orders `customfield_9` before `customfield_10016`.
-fn id_order(id: &str) -> (usize, String) {
+pub(crate) fn id_order(id: &str) -> (usize, String) {
     (id.len(), id.to_string())
 }
 

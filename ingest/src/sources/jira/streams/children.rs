@@ -81,6 +81,9 @@ pub(crate) async fn merge(
                 let mapped = rows::link_row(connection, issue_id, link);
                 take(landing, &one, mapped, &mut links, &mut family.links).await?;
             }
+            landing
+                .release_beyond(ISSUE_LINKS, &record.key, list.len())
+                .await?;
         }
         let Some(inline) = &shown.comments else {
             continue;
@@ -100,6 +103,9 @@ pub(crate) async fn merge(
             let mapped = rows::comment_row(connection, issue_id, payload);
             take(landing, &one, mapped, &mut comments, &mut family.comments).await?;
         }
+        landing
+            .release_beyond(COMMENTS, &record.key, payloads.len())
+            .await?;
     }
     let owners = ["source_issue_id", "target_issue_id"];
     let written = replace(
@@ -129,7 +135,10 @@ async fn take(
 ) -> Result<()> {
     report.read += 1;
     match mapped {
-        Ok(mapped) => found.rows.push(mapped.row),
+        Ok(mapped) => {
+            landing.release(report.stream, &record.key).await?;
+            found.rows.push(mapped.row);
+        }
         Err(refusal) => {
             report.quarantined += 1;
             landing.quarantine(report.stream, record, &refusal).await?;

@@ -5,7 +5,7 @@
 //! `backfill_created_ms` (creation of the last committed issue) and `backfill_start_ms` (the
 //! newest `updated` when the load began, where incremental reading will take over).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, TryStreamExt};
@@ -16,6 +16,7 @@ use warehouse::{Commit, Warehouse};
 
 use super::super::api::{Api, Ask, Found};
 use super::super::context::{Context, fingerprint};
+use super::super::details::Seen;
 use super::super::jql::{self, Scope};
 use super::super::{filter, rows, time};
 use super::batch::{self, Batch};
@@ -45,6 +46,8 @@ pub(crate) struct Reader<'r, 'a> {
     pub(crate) issues: StreamReport,
     pub(crate) changelogs: StreamReport,
     pub(crate) family: Family,
+    /// Issues of the run by the key of their project.
+    pub(crate) projects: BTreeMap<String, Seen>,
     /// Issues that this run can't read; it asks for them once.
     pub(crate) given_up: HashSet<i64>,
 }
@@ -329,8 +332,17 @@ impl Reader<'_, '_> {
         batch::map_issues(self.context, self.landing, &batch.issues, &mut self.issues).await
     }
 
+    /// What this run has seen of a project.
+    pub(super) fn seen(&mut self, project_key: &str) -> &mut Seen {
+        self.projects.entry(project_key.to_string()).or_default()
+    }
+
     /// Merges rows of issues, with the cursor and the fingerprint of their mapping.
     async fn commit(&mut self, rows: Vec<schemas::Row>, cursor: Cursor) -> Result<()> {
+        for row in &rows {
+            let key = row.get("project_key").and_then(Value::as_str);
+            self.seen(key.unwrap_or_default()).read += 1;
+        }
         let connection = &self.context.connection;
         let mut marks = cursor.marks(connection);
         marks.push((mark_name(connection, "mapping"), self.context.fingerprint()));

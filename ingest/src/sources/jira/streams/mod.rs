@@ -1,5 +1,6 @@
 //! The kinds of records that are read of a site.
 
+pub(crate) mod again;
 pub(crate) mod batch;
 pub(crate) mod children;
 pub(crate) mod fetch;

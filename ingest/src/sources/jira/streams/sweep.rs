@@ -94,6 +94,23 @@ impl Stored {
         project.map_or((None, ""), |(id, key)| (*id, key.as_str()))
     }
 
+    /// How many issues of each project the site still shows; none of some, perhaps.
+    fn visible(&self, is_shown: impl Fn(&Known) -> bool) -> BTreeMap<String, u64> {
+        let mut counts = vec![None; self.projects.len()];
+        for known in self.live() {
+            if let Some(count) = counts.get_mut(known.project as usize) {
+                *count = Some(count.unwrap_or(0) + u64::from(is_shown(known)));
+            }
+        }
+        let mut visible = BTreeMap::new();
+        for ((_, key), count) in self.projects.iter().zip(counts) {
+            if let Some(count) = count {
+                *visible.entry(key.clone()).or_default() += count;
+            }
+        }
+        visible
+    }
+
     fn add(&mut self, row: &Row, places: &mut HashMap<(Option<i64>, String), u32>) {
         let Some(issue_id) = rows::row_id(row, "issue_id") else {
             return;
@@ -132,8 +149,15 @@ impl Reader<'_, '_> {
         let is_shown = |known: &Known| shown.binary_search(&known.issue_id).is_ok();
         let unread = shown.iter().copied().filter(|id| !stored.is_live(*id));
         let unread: Vec<i64> = unread.collect();
+        let mut visible = stored.visible(is_shown);
         for part in unread.chunks(self.batch_issues) {
             self.refresh(part, cursor).await?;
+            for key in self.projects_of(part).await? {
+                *visible.entry(key).or_default() += 1;
+            }
+        }
+        for (key, count) in visible {
+            self.seen(&key).visible = Some(count);
         }
         let missing: Vec<&Known> = stored.live().filter(|known| !is_shown(known)).collect();
         let again = stored.live().filter(|known| is_shown(known));
@@ -175,6 +199,22 @@ impl Reader<'_, '_> {
             changed: self.issues.changed() - before,
         });
         Ok(alarms(&stored, &findings))
+    }
+
+    /// Keys of the projects of some issues, as far as they are stored and live.
+    async fn projects_of(&self, ids: &[i64]) -> Result<Vec<String>> {
+        let Some(filter) = filter::among(&self.context.connection, &["issue_id"], ids) else {
+            return Ok(Vec::new());
+        };
+        let filter = format!("{filter} and deleted_at is null");
+        let issues = TableName::new("jira", ISSUES);
+        let rows = self.warehouse.tables();
+        let rows = rows.columns(&issues, &["project_key", "deleted_at"], &filter);
+        let keys = rows.await?.into_iter().filter_map(|mut row| {
+            let key = row.remove("project_key")?;
+            key.as_str().map(str::to_string)
+        });
+        Ok(keys.collect())
     }
 
     /// Ids of all issues that the search shows, in order.

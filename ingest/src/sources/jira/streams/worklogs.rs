@@ -174,13 +174,20 @@ impl Reader<'_, '_> {
         let stored = self.stored(changes).await?;
         let known: Vec<Received> = changes
             .iter()
-            .filter(|change| stored.get(&change.worklog_id).is_some_and(Option::is_some))
+            .filter(|change| {
+                let key = change.worklog_id.to_string();
+                stored.get(&change.worklog_id).is_some_and(Option::is_some)
+                    || self.landing.is_quarantined(WORKLOGS, &key)
+            })
             .filter_map(|change| {
                 let payload = serde_json::to_string(change).ok()?;
                 Some(Received::new(change.worklog_id.to_string(), payload))
             })
             .collect();
         self.landing.land(DELETIONS, &known).await?;
+        for deletion in &known {
+            self.landing.release(WORKLOGS, &deletion.key).await?;
+        }
         remove(
             self.warehouse,
             self.connection,
@@ -270,6 +277,9 @@ pub(crate) async fn replay(
     for (_, stream, file) in landed {
         let records = of_raw(warehouse.raw().read(&file).await?);
         if stream == DELETIONS {
+            for deletion in &records {
+                landing.release(WORKLOGS, &deletion.key).await?;
+            }
             remove(warehouse, connection, &records, commit, &mut report).await?;
             continue;
         }
@@ -279,7 +289,7 @@ pub(crate) async fn replay(
     Ok(report)
 }
 
-async fn mapped(
+pub(crate) async fn mapped(
     connection: &str,
     landing: &mut Landing<'_>,
     records: &[Received],
