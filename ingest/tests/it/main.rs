@@ -8,6 +8,7 @@
 )]
 
 mod absences;
+mod companions;
 mod data_center;
 mod engine;
 mod failures;

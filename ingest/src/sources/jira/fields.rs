@@ -11,6 +11,7 @@ use crate::FieldOverrides;
 
 const SPRINT_TYPE: &str = "com.pyxis.greenhopper.jira:gh-sprint";
 const RANK_TYPE: &str = "com.pyxis.greenhopper.jira:gh-lexo-rank";
+const EPIC_LINK_TYPE: &str = "com.pyxis.greenhopper.jira:gh-epic-link";
 const POINTS_TYPE: &str = "com.pyxis.greenhopper.jira:jsw-story-points";
 const POINTS_NAMES: &[&str] = &["story points", "story point estimate"];
 
@@ -43,6 +44,7 @@ pub(crate) struct Roles {
     pub(crate) discipline_team: Option<String>,
     pub(crate) owner: Option<String>,
     pub(crate) flagged: Option<String>,
+    pub(crate) epic_link: Option<String>,
     points: Points,
 }
 
@@ -66,6 +68,7 @@ impl Roles {
             (is(&self.discipline_team), "discipline_team"),
             (is(&self.owner), "owner"),
             (is(&self.flagged), "flagged"),
+            (is(&self.epic_link), "epic_link"),
         ]
         .into_iter()
         .find_map(|(plays, role)| plays.then_some(role))
@@ -136,6 +139,7 @@ pub(crate) fn explain(
             }
             "story_points" if of_type(POINTS_TYPE) => "it is Jira's own estimate".to_string(),
             "sprint" if of_type(SPRINT_TYPE) => "it is Jira's own sprint field".to_string(),
+            "epic_link" => "it is Jira's own link to an epic".to_string(),
             "rank" if of_type(RANK_TYPE) => "it is Jira's own rank field".to_string(),
             _ => "of its name".to_string(),
         };
@@ -210,6 +214,7 @@ pub(crate) fn resolve(fields: &[Field], boards: &[Board], overrides: &FieldOverr
             .clone()
             .or_else(|| by_name(&|name| name == "owner")),
         flagged: by_name(&|name| name == "flagged"),
+        epic_link: by_type(EPIC_LINK_TYPE),
         points: points(fields, boards, overrides, by_type(POINTS_TYPE)),
     }
 }

@@ -19,8 +19,10 @@ use super::streams::children::Family;
 use super::streams::fetch::Listing;
 use super::streams::issues::{Reader, mark, mark_name};
 use super::streams::listings::{self, Fetched, Stored};
+use super::streams::people::People;
 use super::streams::{
-    BOARDS, CHANGELOGS, FIELDS, ISSUES, PROJECTS, Selection, WORKLOGS, again, reference, worklogs,
+    BOARDS, CHANGELOGS, COMPONENTS, FIELDS, ISSUES, PROJECTS, REMOTE_LINKS, Selection, WORKLOGS,
+    again, reference, remote_links, worklogs,
 };
 use super::{replay, rows};
 use crate::http::{Client, Counters, counted};
@@ -49,6 +51,11 @@ struct Sync<'a> {
     notes: Vec<Note>,
     /// What the step under way has to say beside its numbers.
     details: Details,
+    people: People,
+    /// Records of listings that name people.
+    leading: Vec<Received>,
+    /// Worklogs of issues that came into sight.
+    sighted: StreamReport,
 }
 
 /// A step that is under way.
@@ -100,6 +107,9 @@ pub(crate) async fn sync(
         reports: Vec::new(),
         notes: greeting.notes,
         details: Details::default(),
+        people: People::new(&connection.name, run_id),
+        leading: Vec::new(),
+        sighted: StreamReport::of(WORKLOGS),
     };
     sync.record_site(&greeting.server.deployment_type, &greeting.time_zone)
         .await?;
@@ -116,6 +126,7 @@ pub(crate) async fn sync(
         let outcome = sync.write_listing(stream, fetched.listing).await;
         sync.end(begun, fetched.spent, outcome).await?;
     }
+    sync.meet_leads().await?;
     if selection.issues {
         let begun = sync.begin(ISSUES);
         let (outcome, spent) = counted(sync.issues()).await;
@@ -124,6 +135,11 @@ pub(crate) async fn sync(
     if selection.worklogs {
         let begun = sync.begin(WORKLOGS);
         let (outcome, spent) = counted(sync.worklogs()).await;
+        sync.end(begun, spent, outcome).await?;
+    }
+    if selection.remote_links {
+        let begun = sync.begin(REMOTE_LINKS);
+        let (outcome, spent) = counted(sync.remote_links()).await;
         sync.end(begun, spent, outcome).await?;
     }
     if selection.is_complete() {
@@ -223,6 +239,30 @@ impl<'a> Sync<'a> {
         Ok(Box::pin(listings::all(&self.api, streams, &stored)).await)
     }
 
+    /// Gives a row to leads of projects and components whom the listing of users lacks.
+    async fn meet_leads(&mut self) -> Result<()> {
+        let named = self.leading.iter().map(|record| record.payload.as_str());
+        self.people.meet(self.warehouse, &self.landing, named).await
+    }
+
+    /// Asks all issues for their remote links.
+    fn remote_links(&mut self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let read = remote_links::read_all(
+                self.warehouse,
+                &self.api,
+                &self.connection.name,
+                &mut self.landing,
+                self.run_id,
+                self.progress,
+            );
+            let (report, notes) = read.await?;
+            self.reports.push(report);
+            self.notes.extend(notes);
+            Ok(())
+        })
+    }
+
     /// Makes the tables of a stream equal to its listing.
     fn write_listing<'s>(
         &'s mut self,
@@ -244,6 +284,9 @@ impl<'a> Sync<'a> {
         };
         if stream == PROJECTS {
             self.check_scope(&records)?;
+        }
+        if matches!(stream, PROJECTS | COMPONENTS) {
+            self.leading.extend(records.iter().cloned());
         }
         let last = self.landing.last_listing(stream).await?;
         if let Some(last) = last.as_ref().filter(|last| last.shows(&records)) {
@@ -358,6 +401,9 @@ impl<'a> Sync<'a> {
             family: Family::new(),
             projects: BTreeMap::new(),
             given_up: HashSet::new(),
+            people: &mut self.people,
+            known_until_ms: None,
+            sighted: StreamReport::of(WORKLOGS),
         };
         let mut outcome = Box::pin(reader.read(self.options.full)).await;
         if due && outcome.is_ok() {
@@ -365,12 +411,14 @@ impl<'a> Sync<'a> {
             outcome = swept.map(|notes| self.notes.extend(notes));
         }
         self.details.projects = reader.projects;
+        self.sighted = reader.sighted;
         let family = reader.family;
         let reports = [
             reader.issues,
             reader.changelogs,
             family.links,
             family.comments,
+            family.remote_links,
         ];
         self.reports.extend(reports);
         outcome?;
@@ -411,7 +459,8 @@ impl<'a> Sync<'a> {
                 },
                 run_id: self.run_id,
                 look_back: self.options.look_back,
-                report: StreamReport::of(WORKLOGS),
+                people: &mut self.people,
+                report: std::mem::replace(&mut self.sighted, StreamReport::of(WORKLOGS)),
                 notes: Vec::new(),
                 given_up: HashSet::new(),
             };

@@ -11,7 +11,7 @@ use warehouse::{Commit, Warehouse};
 
 use super::super::context::Context;
 use super::super::{filter, rows};
-use super::{CHANGELOGS, COMMENTS, ISSUE_LINKS, ISSUES, WORKLOGS, batch, worklogs};
+use super::{CHANGELOGS, COMMENTS, ISSUE_LINKS, ISSUES, REMOTE_LINKS, WORKLOGS, batch, worklogs};
 use crate::land::{Landing, Received};
 use crate::{Result, StreamReport};
 
@@ -41,7 +41,7 @@ pub(crate) async fn map(
         put(warehouse, name, WORKLOGS, rows, commit).await?;
         refused += report.quarantined;
     }
-    for stream in [COMMENTS, ISSUE_LINKS] {
+    for stream in [COMMENTS, ISSUE_LINKS, REMOTE_LINKS] {
         let parts = landing.take_older(stream);
         mapped += parts.len();
         let mut found = Vec::new();
@@ -69,6 +69,8 @@ fn part(connection: &str, stream: &str, record: &Received) -> Result<Row, rows::
     let issue: i64 = issue.ok_or("its key names no issue")?;
     let mapped = if stream == COMMENTS {
         rows::comment_row(connection, issue, &record.payload)?
+    } else if stream == REMOTE_LINKS {
+        rows::remote_link_row(connection, issue, &record.payload)?
     } else {
         let link: Value =
             serde_json::from_str(&record.payload).map_err(|error| format!("not JSON: {error}"))?;
