@@ -115,7 +115,7 @@ impl Default for OAuthApp {
     }
 }
 
-/// Ids of the fields that play a part, where they are not to be recognised.
+/// Fields that play a part, where they are not to be recognised: by id or by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FieldOverrides {
     /// Estimate in points.

@@ -11,6 +11,10 @@ use warehouse::meta::Quarantined;
 
 use crate::{Error, Result};
 
+/// Raised when the mapping of any source's records changes: stored issues are mapped anew, and records
+/// that an older version refused are mapped once more.
+pub(crate) const MAPPING_VERSION: i64 = 1;
+
 /// Most quarantined records that a run knows of, to release them once they are read well.
 const KNOWN_QUARANTINED: u32 = 10_000;
 
@@ -77,6 +81,8 @@ pub(crate) struct Landing<'a> {
     quarantined: HashSet<(String, String)>,
     /// Those of them that the source named but didn't hand out.
     withheld: BTreeSet<(String, String)>,
+    /// Those of them that an older mapping refused, by stream.
+    older: Vec<(String, Received)>,
 }
 
 impl<'a> Landing<'a> {
@@ -94,11 +100,16 @@ impl<'a> Landing<'a> {
             live,
             quarantined: HashSet::new(),
             withheld: BTreeSet::new(),
+            older: Vec::new(),
         };
         for record in known
             .into_iter()
             .filter(|record| record.connection == connection)
         {
+            if record.mapping_version < MAPPING_VERSION && record.payload != WITHHELD {
+                let refused = Received::new(&record.key, &record.payload);
+                landing.older.push((record.stream.clone(), refused));
+            }
             landing.remember(record);
         }
         Ok(landing)
@@ -190,6 +201,7 @@ impl<'a> Landing<'a> {
             error: error.to_string(),
             payload: record.payload.clone(),
             seen_at: Utc::now(),
+            mapping_version: MAPPING_VERSION,
         };
         self.warehouse.meta().quarantine(&quarantined).await?;
         self.remember(quarantined);
@@ -234,6 +246,49 @@ impl<'a> Landing<'a> {
             if key.parse().is_ok_and(|id| gone.contains(&id)) {
                 self.release(stream, &key).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// Takes the records of some streams that an older mapping refused.
+    pub(crate) fn take_older(&mut self, stream: &str) -> Vec<Received> {
+        let (taken, left) = std::mem::take(&mut self.older)
+            .into_iter()
+            .partition(|(of, _)| of == stream);
+        self.older = left;
+        let taken: Vec<(String, Received)> = taken;
+        taken.into_iter().map(|(_, record)| record).collect()
+    }
+
+    /// Whether a record is in quarantine.
+    pub(crate) fn is_quarantined(&self, stream: &str, key: &str) -> bool {
+        !self.quarantined.is_empty()
+            && self
+                .quarantined
+                .contains(&(stream.to_string(), key.to_string()))
+    }
+
+    /// Takes out of quarantine what a parent showed at a position from which on it shows nothing now.
+    pub(crate) async fn release_beyond(
+        &mut self,
+        stream: &str,
+        parent: &str,
+        shown: usize,
+    ) -> Result<()> {
+        let is_beyond = |key: &str| {
+            let own = key
+                .strip_prefix(parent)
+                .and_then(|key| key.strip_prefix('/'));
+            own.and_then(|own| own.parse::<usize>().ok())
+                .is_some_and(|own| own >= shown)
+        };
+        let quarantined = self.quarantined.iter();
+        let gone: Vec<String> = quarantined
+            .filter(|(of, key)| of == stream && is_beyond(key))
+            .map(|(_, key)| key.clone())
+            .collect();
+        for key in gone {
+            self.release(stream, &key).await?;
         }
         Ok(())
     }

@@ -12,6 +12,13 @@ pub enum Event {
         /// Name of the site's software.
         site: String,
     },
+    /// So many steps are to be done; none is told before.
+    Planned {
+        /// Steps of the run.
+        steps: usize,
+    },
+    /// One of the planned steps is done.
+    Passed,
     /// A stream begins.
     Started {
         /// The stream.

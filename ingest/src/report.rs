@@ -90,7 +90,8 @@ pub struct Discovery {
 /// A field that plays a part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DiscoveredField {
-    /// The part: `story_points`, `sprint`, `rank`, `discipline_team`, `owner` or `flagged`.
+    /// The part: `story_points`, `sprint`, `rank`, `discipline_team`, `owner`, `flagged` or
+    /// `epic_link`.
     pub role: String,
     /// Its id.
     pub field_id: String,

@@ -64,6 +64,7 @@ macro_rules! embedded {
 
 const FILES: &[(&str, &str, &str)] = embedded![
     "jira" / "board_columns",
+    "jira" / "board_features",
     "jira" / "board_sprints",
     "jira" / "boards",
     "jira" / "changelog_items",
@@ -76,6 +77,7 @@ const FILES: &[(&str, &str, &str)] = embedded![
     "jira" / "link_types",
     "jira" / "priorities",
     "jira" / "projects",
+    "jira" / "remote_links",
     "jira" / "resolutions",
     "jira" / "sites",
     "jira" / "sprints",

@@ -18,6 +18,11 @@ select connection, issue_id, 'assignee' as periods, from_at, to_at,
     lag(to_at) over (partition by connection, issue_id order by from_at) as previous_to_at,
     row_number() over (partition by connection, issue_id order by from_at) as n
 from marts.issue_assignee_periods
+union all
+select connection, issue_id, 'parent' as periods, from_at, to_at,
+    lag(to_at) over (partition by connection, issue_id order by from_at) as previous_to_at,
+    row_number() over (partition by connection, issue_id order by from_at) as n
+from marts.issue_parent_periods
 )
 
 select p.connection, p.issue_id, p.periods, p.from_at, p.to_at

@@ -18,6 +18,32 @@ fn lines(log: &str, message: &str) -> Vec<Value> {
         .collect()
 }
 
+/// Without a terminal, progress is one JSON object a line, and results stay alone on standard output.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn progress_is_json_lines_without_a_terminal() {
+    let site = small_site().await;
+    let product = Product::reading(&site);
+    let synced = product.run(&["sync", "--json"]);
+    let events = |err: &str| -> Vec<Value> {
+        let lines = err.lines();
+        lines
+            .map(|line| serde_json::from_str(line).expect("every line is JSON"))
+            .collect()
+    };
+    let seen = events(&synced.err);
+    let of = |kind: &str| seen.iter().filter(|event| event["event"] == kind).count();
+    assert_eq!((of("connected"), of("planned")), (1, 1));
+    let issues = seen
+        .iter()
+        .find(|event| event["event"] == "finished" && event["stream"] == "issues");
+    assert!(issues.unwrap()["changed"].as_u64().unwrap() > 0);
+    let report: Value = serde_json::from_str(&synced.out).expect("the report alone");
+    assert_eq!(report[0]["connection"], "acme");
+    let refreshed = events(&product.run(&["refresh"]).err);
+    assert_eq!(refreshed.last().unwrap()["event"], "refreshed");
+    assert!(refreshed.iter().any(|event| event["event"] == "building"));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_leads_to_its_queries() {
     let server = Server::start_with(filled().await, &LOGGED);

@@ -24,11 +24,12 @@ use serde_json::{Value, json};
 use tests::{Product, Server};
 
 /// The tables that a sync and a refresh fill, each with its key.
-const TABLES: [(&str, &str); 30] = [
+const TABLES: [(&str, &str); 33] = [
     (
         "jira.board_columns",
         "connection, board_id, ordinal, status_key",
     ),
+    ("jira.board_features", "connection, board_id, feature"),
     ("jira.board_sprints", "connection, board_id, sprint_id"),
     ("jira.boards", "connection, board_id"),
     ("jira.changelog_items", "connection, history_id, ordinal"),
@@ -41,6 +42,7 @@ const TABLES: [(&str, &str); 30] = [
     ("jira.link_types", "connection, link_type_id"),
     ("jira.priorities", "connection, priority_id"),
     ("jira.projects", "connection, project_id"),
+    ("jira.remote_links", "connection, remote_link_id"),
     ("jira.resolutions", "connection, resolution_id"),
     ("jira.sites", "connection"),
     ("jira.sprints", "connection, sprint_id"),
@@ -59,6 +61,10 @@ const TABLES: [(&str, &str); 30] = [
     ("marts.sprint_burndown", "connection, sprint_id, ordinal"),
     ("marts.sprint_burndown_daily", "connection, sprint_id, day"),
     ("marts.velocity", "connection, board_id, sprint_id"),
+    (
+        "marts.issue_parent_periods",
+        "connection, issue_id, from_at",
+    ),
     (
         "marts.issue_sprint_periods",
         "connection, issue_id, from_at",

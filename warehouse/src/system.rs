@@ -94,11 +94,14 @@ impl Kind {
             }
             Kind::Steps => {
                 "run_id:t step:t status:t attempts:n rows_in:n rows_out:n bytes:n requests:n \
-                 retries:n started_at:i finished_at:i error:t"
+                 retries:n started_at:i finished_at:i error:t details:t"
             }
             Kind::Checks => "release_id:t name:t table_name:t failing_rows:n",
             Kind::Connections => "connection:t kind:t url:t time_zone:t source_time:i synced_at:i",
-            Kind::Quarantine => "connection:t stream:t key:t run_id:t error:t payload:t seen_at:i",
+            Kind::Quarantine => {
+                "connection:t stream:t key:t run_id:t error:t payload:t seen_at:i \
+                 mapping_version:n"
+            }
             // Age: seconds from the source's clock at the last sync until now; of data not yet in
             // a release, too.
             Kind::Freshness => {

@@ -98,6 +98,13 @@ fn edit(world: &mut World) {
     world
         .apply_now(Edit::SetEpic { issue: child, epic })
         .unwrap();
+    let title = "A page".to_owned();
+    world
+        .apply_now(Edit::LinkRemote {
+            issue: child,
+            title,
+        })
+        .unwrap();
     let project = world.projects()[1].id;
     world.apply_now(Edit::ArchiveProject { project }).unwrap();
     world.advance_clock(TimeDelta::minutes(10));
@@ -124,7 +131,8 @@ async fn the_same_site_gives_the_same_rows_as_on_cloud() {
         .await
         .unwrap();
     assert!(report.is_complete(), "{report:?}");
-    for contract in schemas::contracts() {
+    // A history tells when a state was read first.
+    for contract in schemas::contracts().iter().filter(|one| !one.is_history()) {
         let table = contract.table().name.as_str();
         let expected = comparable(table, one.table(table).await);
         let found = comparable(table, other.table(table).await);

@@ -8,12 +8,15 @@
 )]
 
 mod absences;
+mod companions;
 mod data_center;
 mod engine;
 mod failures;
 mod histories;
 mod limits;
+mod manifest;
 mod matrix;
+mod quarantine;
 mod recorded;
 mod sign_in;
 mod simulated;

@@ -108,6 +108,14 @@ async fn nothing_of_a_recorded_site_is_lost() {
     let versions = items.iter().filter(|row| row["field"] == "Fix Version");
     assert_eq!(versions.count(), 63);
     assert_eq!(lake.table("sprints").await.len(), 30);
+    // Five issues tell of remote links in their histories; they have six.
+    let links = lake.table("remote_links").await;
+    assert_eq!(links.len(), 6);
+    assert!(
+        links
+            .iter()
+            .all(|row| row["url"].is_string() && row["title"].is_string())
+    );
 
     // The raw material of all memberships: the present field, every change of it, and the parents.
     let mut members: BTreeMap<i64, BTreeSet<i64>> = BTreeMap::new();

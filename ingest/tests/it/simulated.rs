@@ -248,7 +248,7 @@ struct Happening {
 
 fn happening() -> impl Strategy<Value = Happening> {
     (
-        0..20u8,
+        0..22u8,
         0..1000usize,
         0..1000usize,
         prop_oneof![0..90i64, 0..4000i64],
@@ -332,6 +332,17 @@ fn make(world: &mut World, happening: &Happening) {
             None => return,
         },
         18 => Edit::Delete { issue },
+        19 => Edit::LinkRemote {
+            issue,
+            title: format!("page {value}"),
+        },
+        20 => match world.issue(issue).and_then(|one| one.remote_links.first()) {
+            Some(link) => Edit::UnlinkRemote {
+                issue,
+                link: link.id,
+            },
+            None => return,
+        },
         _ => Edit::LogWork { issue, seconds: 60 },
     };
     let _ = world.apply_now(edit);
@@ -527,7 +538,7 @@ fn incremental_reading_equals_a_full_load_after_any_history() {
     let cases = std::env::var("PROPTEST_CASES")
         .ok()
         .and_then(|cases| cases.parse().ok());
-    let cases = cases.unwrap_or(8);
+    let cases = cases.unwrap_or(6);
     let config = Config {
         cases,
         failure_persistence: None,

@@ -59,6 +59,8 @@ pub struct State {
     pub worklogs: BTreeMap<i64, (i64, Value)>,
     /// When worklogs were deleted.
     pub worklogs_gone: BTreeMap<i64, i64>,
+    /// Remote links of every issue.
+    pub remote_links: Value,
     /// Given instead of the real answers to paths that end so, one after the other.
     pub scripted: VecDeque<(&'static str, Reply)>,
     /// Issues that bulk fetch names in `issueErrors`.
@@ -291,6 +293,18 @@ impl State {
                     .filter(|(id, _)| ids.contains(&json!(id)));
                 ok(found.map(|(_, (_, worklog))| worklog.clone()).collect())
             }
+            path if path.ends_with("/remotelink") => ok(json!(
+                self.remote_links.as_array().cloned().unwrap_or_default()
+            )),
+            path if path.ends_with("/worklog") => {
+                let of_issue = |worklog: &&Value| {
+                    let issue = worklog["issueId"].as_str().and_then(|id| id.parse().ok());
+                    issue == board()
+                };
+                let all = self.worklogs.values().map(|(_, worklog)| worklog);
+                let found: Vec<_> = all.filter(of_issue).cloned().collect();
+                ok(json!({"worklogs": found, "startAt": 0, "total": found.len()}))
+            }
             path if path.ends_with("/version") || path.ends_with("/component") => {
                 values(&[], asked)
             }
@@ -326,15 +340,16 @@ impl State {
     /// Three issues a page; the token is the position.
     fn search(&self, body: &Value) -> Reply {
         let jql = body["jql"].as_str().unwrap();
-        let bound: i64 = jql
+        let bound = jql
             .split(">= ")
             .nth(1)
-            .unwrap()
-            .split(' ')
-            .next()
-            .unwrap()
-            .parse()
-            .unwrap();
+            .and_then(|rest| rest.split(' ').next());
+        let bound: i64 = bound.map_or(0, |bound| bound.parse().unwrap());
+        let named = jql
+            .split("id in (")
+            .nth(1)
+            .and_then(|rest| rest.split(')').next());
+        let named = named.map(|ids| ids.split(", ").map(str::to_string).collect::<Vec<_>>());
         let by_created = jql.contains("created >=");
         let wanted = |issue: &Issue| {
             let key = issue.fields["project"]["key"].as_str().unwrap_or_default();
@@ -351,6 +366,11 @@ impl State {
             .issues
             .iter()
             .filter(|(_, issue)| wanted(issue) && at(issue) >= bound)
+            .filter(|(id, _)| {
+                named
+                    .as_ref()
+                    .is_none_or(|ids| ids.contains(&id.to_string()))
+            })
             .map(|(id, issue)| (at(issue), *id))
             .collect();
         found.sort_unstable();

@@ -29,6 +29,7 @@ select
     rank,
     discipline_team,
     original_estimate_seconds,
-    time_spent_seconds
+    time_spent_seconds,
+    epic_key
 from jira.issues
 where deleted_at is null

@@ -5,6 +5,7 @@ select
     email,
     account_type,
     is_active,
-    time_zone
+    time_zone,
+    is_stub
 from jira.users
 where deleted_at is null

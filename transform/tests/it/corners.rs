@@ -185,3 +185,101 @@ async fn categories_are_as_of_then() {
     // Without a history the present category is all that is known.
     assert_eq!(outcome(&history(false).await).await, "completed");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_parent_of_an_issue_is_known_for_every_instant() {
+    let mut h = History::new().await;
+    h.add(
+        "fields",
+        json!({"field_id": "cf_e", "name": "Epic Link", "is_custom": true, "role": "epic_link"}),
+    );
+    let mut entry = 9_000;
+    let mut change = |h: &mut History, issue: i64, day: f64, items: Value| {
+        entry += 1;
+        for (ordinal, item) in items.as_array().unwrap().iter().enumerate() {
+            let mut row = json!({"history_id": entry, "ordinal": ordinal, "issue_id": issue,
+                "changed_at": at(day)});
+            row.as_object_mut()
+                .unwrap()
+                .extend(item.as_object().unwrap().clone());
+            h.add("changelog_items", row);
+        }
+    };
+    for epic in [100, 200] {
+        h.issue(epic, 1, None, &[]);
+    }
+    // From one epic into another, written twice in one entry, as while Jira had both fields.
+    h.issue_with(1, 1, None, &[], json!({"parent_id": 200}));
+    change(
+        &mut h,
+        1,
+        8.0,
+        json!([
+            {"field": "Epic Link", "field_id": "cf_e", "from_value": "100", "to_value": "200"},
+            {"field": "IssueParentAssociation", "from_value": null, "to_value": "200"},
+        ]),
+    );
+    // Out of an epic and made a sub-task of issue 1 at once.
+    h.issue_with(2, 1, None, &[], json!({"parent_id": 1, "is_subtask": true}));
+    change(
+        &mut h,
+        2,
+        9.0,
+        json!([
+            {"field": "Parent", "from_value": null, "to_value": "1"},
+            {"field": "Epic Link", "field_id": "cf_e", "from_value": "100", "to_value": ""},
+        ]),
+    );
+    // Data Center: the present epic by its key, the change by a name without an id.
+    h.issue_with(3, 1, None, &[], json!({"epic_key": "A-200"}));
+    change(
+        &mut h,
+        3,
+        7.0,
+        json!([{"field": "Epic Link", "from_value": null, "to_value": "200"}]),
+    );
+    // Created in an epic and never moved; created without one and taken out of one again.
+    h.issue_with(4, 1, None, &[], json!({"parent_id": 100}));
+    h.issue(5, 1, None, &[]);
+    change(
+        &mut h,
+        5,
+        6.0,
+        json!([{"field": "IssueParentAssociation", "from_value": null, "to_value": "100"}]),
+    );
+    change(
+        &mut h,
+        5,
+        7.0,
+        json!([{"field": "IssueParentAssociation", "from_value": "100", "to_value": null}]),
+    );
+    h.refresh().await.unwrap();
+    let rows = h
+        .sql("select issue_id, parent_id, from_at from marts.issue_parent_periods where issue_id < 100 order by issue_id, from_at")
+        .await;
+    let seen: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            let day = row["from_at"].as_str().unwrap()[8..10].to_string();
+            (
+                row["issue_id"].as_i64().unwrap(),
+                row["parent_id"].as_i64(),
+                day,
+            )
+        })
+        .collect();
+    let expected = [
+        (1, Some(100), "01"),
+        (1, Some(200), "08"),
+        (2, Some(100), "01"),
+        (2, Some(1), "09"),
+        (3, None, "01"),
+        (3, Some(200), "07"),
+        (4, Some(100), "01"),
+        (5, None, "01"),
+        (5, Some(100), "06"),
+        (5, None, "07"),
+    ]
+    .map(|(issue, parent, day)| (issue, parent, day.to_string()));
+    assert_eq!(seen, expected);
+}

@@ -48,7 +48,7 @@ async fn check(changes: &[Change]) {
     // The refresh itself refuses gaps and overlaps; count what it looked at.
     let report = h.refresh().await.unwrap();
     assert!(report.checks_passed > 40);
-    for table in ["status", "sprint", "points", "assignee"] {
+    for table in ["status", "sprint", "points", "assignee", "parent"] {
         let open = format!(
             "select count(*) as n, count(distinct issue_id) as issues from marts.issue_{table}_periods where to_at is null"
         );

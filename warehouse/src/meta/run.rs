@@ -65,6 +65,8 @@ pub struct StepRow {
     /// The step.
     #[serde(flatten)]
     pub step: Step,
+    /// What it says beside its numbers, JSON text.
+    pub details: Option<String>,
 }
 
 impl MetaDb {
@@ -133,6 +135,23 @@ impl MetaDb {
         .execute(&self.pool)
         .await
         .map_err(Error::meta("recording a step"))?;
+        Ok(())
+    }
+
+    /// Adds to a recorded step what it says beside its numbers.
+    pub async fn detail_step(
+        &self,
+        run_id: &str,
+        step: &str,
+        details: &serde_json::Value,
+    ) -> Result<()> {
+        sqlx::query("update steps set details = ? where run_id = ? and step = ?")
+            .bind(details.to_string())
+            .bind(run_id)
+            .bind(step)
+            .execute(&self.pool)
+            .await
+            .map_err(Error::meta("recording the details of a step"))?;
         Ok(())
     }
 
@@ -223,6 +242,7 @@ fn step_row(row: &SqliteRow) -> Result<StepRow, sqlx::Error> {
     Ok(StepRow {
         run_id: row.try_get("run_id")?,
         step,
+        details: row.try_get("details")?,
     })
 }
 

@@ -41,6 +41,8 @@ pub struct Quarantined {
     pub payload: String,
     /// When it was last seen.
     pub seen_at: DateTime<Utc>,
+    /// Version of the mapping that refused it: a later one may read it.
+    pub mapping_version: i64,
 }
 
 impl MetaDb {
@@ -85,8 +87,8 @@ impl MetaDb {
     /// Keeps a record that no table takes; the newest one per key.
     pub async fn quarantine(&self, record: &Quarantined) -> Result<()> {
         sqlx::query(
-            "insert or replace into quarantine (connection, stream, key, run_id, error, payload, seen_at)
-             values (?, ?, ?, ?, ?, ?, ?)",
+            "insert or replace into quarantine (connection, stream, key, run_id, error, payload, seen_at,
+             mapping_version) values (?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(&record.connection)
         .bind(&record.stream)
@@ -95,6 +97,7 @@ impl MetaDb {
         .bind(&record.error)
         .bind(&record.payload)
         .bind(to_text(record.seen_at))
+        .bind(record.mapping_version)
         .execute(&self.pool)
         .await
         .map_err(Error::meta("recording a refused record"))?;
@@ -150,5 +153,6 @@ fn quarantined_row(row: &SqliteRow) -> Result<Quarantined, sqlx::Error> {
         error: row.try_get("error")?,
         payload: row.try_get("payload")?,
         seen_at: to_instant(&row.try_get::<String, _>("seen_at")?),
+        mapping_version: row.try_get("mapping_version")?,
     })
 }

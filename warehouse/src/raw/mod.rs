@@ -126,7 +126,10 @@ fn encode(records: &[RawRecord]) -> Result<Vec<u8>, apache_avro::Error> {
 }
 
 fn decode(bytes: &[u8]) -> Result<Vec<RawRecord>, apache_avro::Error> {
-    apache_avro::Reader::new(bytes)?
+    // A file of an older version lacks fields that have come since; their defaults stand for them.
+    apache_avro::Reader::builder(bytes)
+        .reader_schema(schema()?)
+        .build()?
         .map(|value| apache_avro::from_value(&value?))
         .collect()
 }
@@ -138,4 +141,41 @@ fn schema() -> Result<&'static Schema, apache_avro::Error> {
         let cause = serde_json::Error::custom(reason);
         apache_avro::Error::new(apache_avro::error::Details::ParseSchemaJson(cause))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    #[test]
+    fn a_file_of_an_older_version_is_read() {
+        let record = RawRecord {
+            connection: "acme".into(),
+            stream: "issues".into(),
+            key: "1".into(),
+            fetched_at: chrono::DateTime::from_timestamp(1_772_366_400, 0).unwrap(),
+            run_id: "r".into(),
+            source_updated: None,
+            payload: "{}".into(),
+        };
+        // As if `source_updated` had come later.
+        let mut older: Value = serde_json::from_str(schemas::raw_schema()).unwrap();
+        let fields = older["fields"].as_array_mut().unwrap();
+        fields.retain(|field| field["name"] != "source_updated");
+        let schema = Schema::parse_str(&older.to_string()).unwrap();
+        let mut written = apache_avro::types::Record::new(&schema).unwrap();
+        let texts = ["connection", "stream", "key", "run_id", "payload"];
+        for (name, text) in texts.into_iter().zip(["acme", "issues", "1", "r", "{}"]) {
+            written.put(name, text);
+        }
+        let at = apache_avro::types::Value::TimestampMicros(record.fetched_at.timestamp_micros());
+        written.put("fetched_at", at);
+        let mut writer = Writer::new(&schema, Vec::new()).unwrap();
+        writer.append_value(written).unwrap();
+        let bytes = writer.into_inner().unwrap();
+        assert_eq!(decode(&bytes).unwrap(), vec![record.clone()]);
+        let present = encode(std::slice::from_ref(&record)).unwrap();
+        assert_eq!(decode(&present).unwrap(), vec![record]);
+    }
 }

@@ -15,7 +15,7 @@ use parking_lot::RwLock;
 use schemas::TableName;
 
 use super::TableSource;
-use crate::tables::Tables;
+use crate::tables::{self, Tables};
 
 /// The one catalog of a session.
 #[derive(Debug, Default)]
@@ -133,10 +133,8 @@ impl LakeSchema {
         };
         match found {
             Some(delta) => {
-                let provider = delta.table_provider().await;
-                provider
-                    .map(Some)
-                    .map_err(|error| external(crate::Error::table(&table, "reading", error)))
+                let provider = tables::provider(&table, &delta).await;
+                provider.map(Some).map_err(external)
             }
             None => Ok(schemas::contract(&table)
                 .map(|contract| Arc::new(EmptyTable::new(contract.arrow_schema())) as _)),

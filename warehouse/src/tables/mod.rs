@@ -5,6 +5,7 @@
 
 mod append;
 mod compare;
+mod evolve;
 mod history;
 mod replace;
 mod rows;
@@ -29,6 +30,7 @@ use tokio::sync::Mutex;
 use crate::store::Store;
 use crate::{Error, Result, session};
 
+pub(crate) use evolve::provider;
 pub use rows::{batch_to_rows, rows_to_batch};
 
 /// What a commit carries besides rows.
@@ -286,7 +288,7 @@ impl Tables {
     async fn ensure(&self, contract: &Contract) -> Result<DeltaTable> {
         let table = contract.table();
         if let Some(delta) = self.latest(table).await? {
-            return Ok(delta);
+            return self.widen(contract, delta).await;
         }
         let failed = |error| Error::table(table, "creating", error);
         let log_store = self.builder(table)?.build().map_err(failed)?.log_store();
@@ -347,10 +349,7 @@ impl Tables {
         filter: Option<String>,
         columns: Option<Vec<String>>,
     ) -> Result<DataFrame> {
-        let provider = delta
-            .table_provider()
-            .await
-            .map_err(|error| Error::table(table, "reading", error))?;
+        let provider = provider(table, delta).await?;
         let framed = || {
             let mut frame = self.context().read_table(provider)?;
             if let Some(filter) = filter {

@@ -12,6 +12,7 @@ mod query;
 mod release;
 mod secrets;
 mod tables;
+mod upgrade;
 
 use serde_json::Value;
 use warehouse::{Commit, Config, Warehouse};

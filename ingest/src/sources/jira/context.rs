@@ -9,10 +9,8 @@ use warehouse::Warehouse;
 
 use super::fields::{self, Roles};
 use super::filter;
+use crate::land::MAPPING_VERSION;
 use crate::{Connection, Result};
-
-/// Raised when the mapping of issues changes, so that stored issues are mapped anew.
-const MAPPING_VERSION: u32 = 1;
 
 /// What the mapping of an issue depends on besides the issue itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! What a site is and how its fields are understood, without a warehouse.
 
 use super::api::{Api, Offered};
+use super::chosen;
 use super::fields::{self, boards_of, fields_of};
 use super::greet::greet;
 use super::rows;
@@ -36,7 +37,12 @@ pub(crate) async fn discover(connection: &Connection, limits: Limits) -> Result<
     let known = fields_of(fields);
     let roles = fields::resolve(&known, &boards_of(boards), &connection.fields);
     let listed = boards_of(boards);
-    let chosen = fields::explain(&roles, &known, &listed, &connection.fields);
+    let choices = fields::explain(&roles, &known, &listed, &connection.fields);
+    let doubts = chosen::doubts(&roles, &known, &listed, &connection.fields);
+    notes.extend(doubts.into_iter().map(|text| Note {
+        stream: FIELDS,
+        text,
+    }));
     let name_of = |id: &str| {
         let field = known.iter().find(|field| field.id == id);
         field.map(|field| field.name.clone()).unwrap_or_default()
@@ -82,7 +88,7 @@ pub(crate) async fn discover(connection: &Connection, limits: Limits) -> Result<
             })
             .collect(),
         permissions,
-        fields: chosen
+        fields: choices
             .into_iter()
             .map(|choice| DiscoveredField {
                 role: choice.role.to_string(),

@@ -6,10 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemas::Row;
 use serde_json::Value;
 
+use super::chosen;
 use crate::FieldOverrides;
 
 const SPRINT_TYPE: &str = "com.pyxis.greenhopper.jira:gh-sprint";
 const RANK_TYPE: &str = "com.pyxis.greenhopper.jira:gh-lexo-rank";
+const EPIC_LINK_TYPE: &str = "com.pyxis.greenhopper.jira:gh-epic-link";
 const POINTS_TYPE: &str = "com.pyxis.greenhopper.jira:jsw-story-points";
 const POINTS_NAMES: &[&str] = &["story points", "story point estimate"];
 
@@ -42,6 +44,7 @@ pub(crate) struct Roles {
     pub(crate) discipline_team: Option<String>,
     pub(crate) owner: Option<String>,
     pub(crate) flagged: Option<String>,
+    pub(crate) epic_link: Option<String>,
     points: Points,
 }
 
@@ -65,6 +68,7 @@ impl Roles {
             (is(&self.discipline_team), "discipline_team"),
             (is(&self.owner), "owner"),
             (is(&self.flagged), "flagged"),
+            (is(&self.epic_link), "epic_link"),
         ]
         .into_iter()
         .find_map(|(plays, role)| plays.then_some(role))
@@ -98,6 +102,7 @@ pub(crate) fn explain(
     boards: &[Board],
     overrides: &FieldOverrides,
 ) -> Vec<Choice> {
+    let overrides = chosen::by_id(fields, overrides);
     let named = |role: &str| match role {
         "story_points" => &overrides.story_points,
         "sprint" => &overrides.sprint,
@@ -106,7 +111,7 @@ pub(crate) fn explain(
         "owner" => &overrides.owner,
         _ => &None,
     };
-    let mut chosen = Vec::new();
+    let mut choices = Vec::new();
     for field in fields {
         let Some(role) = roles.role(&field.id) else {
             continue;
@@ -134,10 +139,11 @@ pub(crate) fn explain(
             }
             "story_points" if of_type(POINTS_TYPE) => "it is Jira's own estimate".to_string(),
             "sprint" if of_type(SPRINT_TYPE) => "it is Jira's own sprint field".to_string(),
+            "epic_link" => "it is Jira's own link to an epic".to_string(),
             "rank" if of_type(RANK_TYPE) => "it is Jira's own rank field".to_string(),
             _ => "of its name".to_string(),
         };
-        chosen.push(Choice {
+        choices.push(Choice {
             role,
             field_id: field.id.clone(),
             reason,
@@ -151,20 +157,21 @@ pub(crate) fn explain(
         .map(|field| format!("{} '{}'", field.id, field.name))
         .collect();
     if !others.is_empty() {
-        for choice in chosen
+        for choice in choices
             .iter_mut()
             .filter(|choice| choice.role == "story_points")
         {
             choice.reason = format!("{}; also there: {}", choice.reason, others.join(", "));
         }
     }
-    chosen.sort_by_key(|choice| (choice.role, id_order(&choice.field_id)));
-    chosen
+    choices.sort_by_key(|choice| (choice.role, id_order(&choice.field_id)));
+    choices
 }
 
 /// Finds the part of each field. A pure function of what the site says and of the settings, so
 /// that a replay repeats it.
 pub(crate) fn resolve(fields: &[Field], boards: &[Board], overrides: &FieldOverrides) -> Roles {
+    let overrides = &chosen::by_id(fields, overrides);
     let by_type = |custom: &str| {
         let of_type = fields
             .iter()
@@ -207,6 +214,7 @@ pub(crate) fn resolve(fields: &[Field], boards: &[Board], overrides: &FieldOverr
             .clone()
             .or_else(|| by_name(&|name| name == "owner")),
         flagged: by_name(&|name| name == "flagged"),
+        epic_link: by_type(EPIC_LINK_TYPE),
         points: points(fields, boards, overrides, by_type(POINTS_TYPE)),
     }
 }
@@ -254,7 +262,8 @@ fn points(
     }
 }
 
-fn estimation_field(board: &Board) -> Option<&str> {
+/// The field that a board estimates in, where it does in one.
+pub(crate) fn estimation_field(board: &Board) -> Option<&str> {
     match board.estimation_type.as_deref() {
         Some("field") => board.estimation_field_id.as_deref(),
         _ => None,
@@ -282,7 +291,7 @@ fn most_used<'a>(ids: impl Iterator<Item = &'a str>) -> Option<String> {
 }
 
 /// Orders `customfield_9` before `customfield_10016`.
-fn id_order(id: &str) -> (usize, String) {
+pub(crate) fn id_order(id: &str) -> (usize, String) {
     (id.len(), id.to_string())
 }
 

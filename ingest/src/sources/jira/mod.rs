@@ -5,7 +5,9 @@
 
 mod api;
 mod bisect;
+mod chosen;
 mod context;
+mod details;
 mod discover;
 mod document;
 mod fields;

@@ -14,7 +14,9 @@ use super::context::Context;
 use super::streams::children::{self, Family};
 use super::streams::issues::mark_name;
 use super::streams::sweep::{self, ABSENCES};
-use super::streams::{BOARDS, CHANGELOGS, FIELDS, ISSUES, REFERENCE, batch, reference, worklogs};
+use super::streams::{
+    BOARDS, CHANGELOGS, FIELDS, ISSUES, REFERENCE, batch, people, reference, remote_links, worklogs,
+};
 use crate::land::{self, Landing, Received};
 use crate::{Connection, Event, Progress, Result, StreamReport, SyncReport};
 
@@ -66,6 +68,7 @@ pub(crate) async fn replay(
         progress,
     ))
     .await?;
+    people::replay(warehouse, name, &plain).await?;
     let context = Context::load(warehouse, connection).await?;
     let mut changelogs = StreamReport::of(CHANGELOGS);
     progress.event(&Event::Started { stream: CHANGELOGS });
@@ -90,6 +93,7 @@ pub(crate) async fn replay(
     let mut replayed = StreamReport::of(ISSUES);
     // Before the issues: what belongs to a deleted issue goes with it.
     let worked = Box::pin(worklogs::replay(warehouse, name, &mut landing, &plain)).await?;
+    let linked = Box::pin(remote_links::replay(warehouse, name, &mut landing, &plain)).await?;
     let mut family = Family::new();
     let report = &mut replayed;
     let carried = Some(&mut family);
@@ -109,7 +113,14 @@ pub(crate) async fn replay(
         .tables()
         .upsert(&issues_table, Vec::new(), &done)
         .await?;
-    reports.extend([replayed, changelogs, family.links, family.comments, worked]);
+    reports.extend([
+        replayed,
+        changelogs,
+        family.links,
+        family.comments,
+        worked,
+        linked,
+    ]);
     for report in &reports {
         let (records, changed) = (report.read, report.changed());
         progress.event(&Event::Finished {

@@ -1,6 +1,6 @@
 //! One sync of a Jira site, in order: greet, listings, mapping, issues.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -9,16 +9,20 @@ use schemas::TableName;
 use warehouse::{Commit, Source, Step, Warehouse};
 
 use super::api::Api;
+use super::chosen;
 use super::context::{self, Context};
-use super::fields::fields_of;
+use super::details::Details;
+use super::fields::{Roles, boards_of, fields_of};
 use super::greet::greet;
 use super::jql::Scope;
 use super::streams::children::Family;
 use super::streams::fetch::Listing;
 use super::streams::issues::{Reader, mark, mark_name};
 use super::streams::listings::{self, Fetched, Stored};
+use super::streams::people::People;
 use super::streams::{
-    BOARDS, CHANGELOGS, FIELDS, ISSUES, PROJECTS, Selection, WORKLOGS, reference, worklogs,
+    BOARDS, CHANGELOGS, COMPONENTS, FIELDS, ISSUES, PROJECTS, REMOTE_LINKS, Selection, WORKLOGS,
+    again, reference, remote_links, worklogs,
 };
 use super::{replay, rows};
 use crate::http::{Client, Counters, counted};
@@ -45,6 +49,13 @@ struct Sync<'a> {
     landing: Landing<'a>,
     reports: Vec<StreamReport>,
     notes: Vec<Note>,
+    /// What the step under way has to say beside its numbers.
+    details: Details,
+    people: People,
+    /// Records of listings that name people.
+    leading: Vec<Received>,
+    /// Worklogs of issues that came into sight.
+    sighted: StreamReport,
 }
 
 /// A step that is under way.
@@ -52,6 +63,7 @@ struct Begun {
     stream: &'static str,
     started_at: DateTime<Utc>,
     reports: usize,
+    notes: usize,
 }
 
 /// Reads what is new of a site.
@@ -79,6 +91,10 @@ pub(crate) async fn sync(
         );
         Box::pin(replay::replay(warehouse, connection, run_id, progress)).await?;
     }
+    let others = usize::from(selection.issues) + usize::from(selection.worklogs);
+    progress.event(&Event::Planned {
+        steps: selection.reference.len() + others,
+    });
     let landing = Landing::open(warehouse, &connection.name, run_id, true).await?;
     let mut sync = Sync {
         warehouse,
@@ -90,6 +106,10 @@ pub(crate) async fn sync(
         landing,
         reports: Vec::new(),
         notes: greeting.notes,
+        details: Details::default(),
+        people: People::new(&connection.name, run_id),
+        leading: Vec::new(),
+        sighted: StreamReport::of(WORKLOGS),
     };
     sync.record_site(&greeting.server.deployment_type, &greeting.time_zone)
         .await?;
@@ -106,6 +126,7 @@ pub(crate) async fn sync(
         let outcome = sync.write_listing(stream, fetched.listing).await;
         sync.end(begun, fetched.spent, outcome).await?;
     }
+    sync.meet_leads().await?;
     if selection.issues {
         let begun = sync.begin(ISSUES);
         let (outcome, spent) = counted(sync.issues()).await;
@@ -114,6 +135,11 @@ pub(crate) async fn sync(
     if selection.worklogs {
         let begun = sync.begin(WORKLOGS);
         let (outcome, spent) = counted(sync.worklogs()).await;
+        sync.end(begun, spent, outcome).await?;
+    }
+    if selection.remote_links {
+        let begun = sync.begin(REMOTE_LINKS);
+        let (outcome, spent) = counted(sync.remote_links()).await;
         sync.end(begun, spent, outcome).await?;
     }
     if selection.is_complete() {
@@ -149,11 +175,12 @@ impl<'a> Sync<'a> {
             stream,
             started_at: Utc::now(),
             reports: self.reports.len(),
+            notes: self.notes.len(),
         }
     }
 
     /// Records how a step went; passes its error on.
-    async fn end(&self, begun: Begun, spent: Counters, outcome: Result<()>) -> Result<()> {
+    async fn end(&mut self, begun: Begun, spent: Counters, outcome: Result<()>) -> Result<()> {
         let own = &self.reports[begun.reports.min(self.reports.len())..];
         let step = step(
             &self.connection.name,
@@ -167,7 +194,13 @@ impl<'a> Sync<'a> {
             .meta()
             .record_step(self.run_id, &step)
             .await?;
+        let details = std::mem::take(&mut self.details);
+        if let Some(details) = details.with(&self.notes[begun.notes.min(self.notes.len())..]) {
+            let meta = self.warehouse.meta();
+            meta.detail_step(self.run_id, &step.step, &details).await?;
+        }
         outcome?;
+        self.progress.event(&Event::Passed);
         for report in own {
             let (records, changed) = (report.read, report.changed());
             self.progress.event(&Event::Finished {
@@ -206,6 +239,30 @@ impl<'a> Sync<'a> {
         Ok(Box::pin(listings::all(&self.api, streams, &stored)).await)
     }
 
+    /// Gives a row to leads of projects and components whom the listing of users lacks.
+    async fn meet_leads(&mut self) -> Result<()> {
+        let named = self.leading.iter().map(|record| record.payload.as_str());
+        self.people.meet(self.warehouse, &self.landing, named).await
+    }
+
+    /// Asks all issues for their remote links.
+    fn remote_links(&mut self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let read = remote_links::read_all(
+                self.warehouse,
+                &self.api,
+                &self.connection.name,
+                &mut self.landing,
+                self.run_id,
+                self.progress,
+            );
+            let (report, notes) = read.await?;
+            self.reports.push(report);
+            self.notes.extend(notes);
+            Ok(())
+        })
+    }
+
     /// Makes the tables of a stream equal to its listing.
     fn write_listing<'s>(
         &'s mut self,
@@ -227,6 +284,9 @@ impl<'a> Sync<'a> {
         };
         if stream == PROJECTS {
             self.check_scope(&records)?;
+        }
+        if matches!(stream, PROJECTS | COMPONENTS) {
+            self.leading.extend(records.iter().cloned());
         }
         let last = self.landing.last_listing(stream).await?;
         if let Some(last) = last.as_ref().filter(|last| last.shows(&records)) {
@@ -312,12 +372,13 @@ impl<'a> Sync<'a> {
 
     async fn read_issues(&mut self) -> Result<()> {
         let context = Context::load(self.warehouse, self.connection).await?;
-        self.notes
-            .extend(unknown_overrides(self.warehouse, self.connection).await?);
+        let doubts = doubts(self.warehouse, self.connection, &context.roles);
+        self.notes.extend(doubts.await?);
         let mapped = mark(self.warehouse, &self.connection.name, "mapping").await?;
         if mapped.is_some_and(|mapped| mapped != context.fingerprint()) {
             self.remap(&context).await?;
         }
+        self.map_again(&context).await?;
         let asked = self.options.sweep;
         let due = sweep_is_due(self.warehouse, &self.connection.name, asked).await?;
         let mut reader = Reader {
@@ -338,23 +399,51 @@ impl<'a> Sync<'a> {
             issues: StreamReport::of(ISSUES),
             changelogs: StreamReport::of(CHANGELOGS),
             family: Family::new(),
+            projects: BTreeMap::new(),
             given_up: HashSet::new(),
+            people: &mut self.people,
+            known_until_ms: None,
+            sighted: StreamReport::of(WORKLOGS),
         };
         let mut outcome = Box::pin(reader.read(self.options.full)).await;
         if due && outcome.is_ok() {
             let swept = Box::pin(reader.sweep()).await;
             outcome = swept.map(|notes| self.notes.extend(notes));
         }
+        self.details.projects = reader.projects;
+        self.sighted = reader.sighted;
         let family = reader.family;
         let reports = [
             reader.issues,
             reader.changelogs,
             family.links,
             family.comments,
+            family.remote_links,
         ];
         self.reports.extend(reports);
         outcome?;
         note_sweep(self.warehouse, &self.connection.name, self.run_id, due).await
+    }
+
+    /// Maps what an older version refused.
+    async fn map_again(&mut self, context: &Context) -> Result<()> {
+        let commit = Commit {
+            run_id: self.run_id.to_string(),
+            marks: Vec::new(),
+        };
+        let landing = &mut self.landing;
+        let again = Box::pin(again::map(self.warehouse, context, landing, &commit));
+        let (mapped, refused) = again.await?;
+        if mapped > 0 {
+            let text = format!(
+                "{mapped} records that an older version refused were read again; {refused} stay in quarantine"
+            );
+            self.notes.push(Note {
+                stream: ISSUES,
+                text,
+            });
+        }
+        Ok(())
     }
 
     /// Reads the worklogs that were written, edited or deleted.
@@ -370,7 +459,8 @@ impl<'a> Sync<'a> {
                 },
                 run_id: self.run_id,
                 look_back: self.options.look_back,
-                report: StreamReport::of(WORKLOGS),
+                people: &mut self.people,
+                report: std::mem::replace(&mut self.sighted, StreamReport::of(WORKLOGS)),
                 notes: Vec::new(),
                 given_up: HashSet::new(),
             };
@@ -450,31 +540,20 @@ async fn note_sweep(
     Ok(())
 }
 
-/// Fields that the settings name and the site doesn't have.
-async fn unknown_overrides(warehouse: &Warehouse, connection: &Connection) -> Result<Vec<Note>> {
-    let overrides = &connection.fields;
-    let named = [
-        ("story_points", &overrides.story_points),
-        ("discipline_team", &overrides.discipline_team),
-        ("owner", &overrides.owner),
-        ("sprint", &overrides.sprint),
-        ("rank", &overrides.rank),
-    ];
-    if named.iter().all(|(_, field)| field.is_none()) {
-        return Ok(Vec::new());
-    }
+/// What of the choice of fields is worth a word.
+async fn doubts(
+    warehouse: &Warehouse,
+    connection: &Connection,
+    roles: &Roles,
+) -> Result<Vec<Note>> {
     let fields = fields_of(&context::live(warehouse, connection, FIELDS).await?);
-    let unknown = named.into_iter().filter_map(|(role, id)| {
-        let id = id
-            .as_ref()
-            .filter(|id| !fields.iter().any(|field| field.id == **id))?;
-        let text = format!("the settings take {id} as {role}, but the site has no such field");
-        Some(Note {
-            stream: FIELDS,
-            text,
-        })
+    let boards = boards_of(&context::live(warehouse, connection, BOARDS).await?);
+    let doubts = chosen::doubts(roles, &fields, &boards, &connection.fields);
+    let notes = doubts.into_iter().map(|text| Note {
+        stream: FIELDS,
+        text,
     });
-    Ok(unknown.collect())
+    Ok(notes.collect())
 }
 
 fn step(

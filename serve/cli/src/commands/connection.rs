@@ -78,7 +78,9 @@ pub(crate) async fn run(command: Command, invocation: Invocation) -> anyhow::Res
                 .iter()
                 .map(|(project, field)| (project.clone(), json!(field)))
                 .collect();
-            super::print_json(&json!({"fields": site.fields, "story_points": points}))?;
+            super::print_json(
+                &json!({"fields": site.fields, "story_points": points, "notes": site.notes}),
+            )?;
         }
         Command::Fields { .. } => fields(&site),
     }
@@ -172,8 +174,9 @@ fn fields(site: &Discovery) {
             .map_or("none: its board estimates in time".to_string(), clean);
         println!("points of {:<6} {field}", clean(project));
     }
+    notes(site);
     println!();
-    println!("another choice: [connections.fields] in the settings");
+    println!("another choice: [connections.fields] in the settings, by id or by name");
 }
 
 fn notes(site: &Discovery) {

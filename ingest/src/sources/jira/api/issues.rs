@@ -290,6 +290,20 @@ impl Api<'_> {
         }
     }
 
+    /// All remote links of an issue; the endpoint gives a bare array.
+    pub(crate) async fn remote_links(&self, issue_id: i64) -> Result<Offered<Vec<Box<RawValue>>>> {
+        let path = self.at(&format!("issue/{issue_id}/remotelink"));
+        match self.get(&path).await {
+            // More than the site is willing to list.
+            Err(Error::Refused {
+                status: 413,
+                message,
+                ..
+            }) => Ok(Offered::No(format!("{message} (413)"))),
+            answer => offered(answer),
+        }
+    }
+
     /// All comments of an issue.
     pub(crate) async fn comments(&self, issue_id: i64) -> Result<Offered<Vec<Box<RawValue>>>> {
         #[derive(Deserialize)]

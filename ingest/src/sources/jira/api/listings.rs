@@ -43,6 +43,12 @@ impl Api<'_> {
         offered(self.get(&path).await)
     }
 
+    /// What a board can do; Data Center doesn't tell.
+    pub(crate) async fn board_features(&self, board_id: i64) -> Result<Offered<Box<RawValue>>> {
+        let path = format!("rest/agile/1.0/board/{board_id}/features");
+        offered(self.get(&path).await)
+    }
+
     pub(crate) async fn board_sprints(&self, board_id: i64) -> Listed {
         let path = format!("rest/agile/1.0/board/{board_id}/sprint");
         offered(self.values(&path, &[]).await)

@@ -7,10 +7,12 @@ use serde_json::value::RawValue;
 use super::super::bisect::{Served, in_halves};
 use super::{Api, Offered, offered};
 use crate::Result;
-use crate::http::Patience;
+use crate::http::{NextOffset, Patience};
 
 /// Most worklogs that are asked for at once.
 const BULK_WORKLOGS: usize = 1000;
+/// Worklogs of one page of an issue.
+const OF_ISSUE: u32 = 5000;
 
 /// A page of changed worklogs.
 #[derive(Debug, Deserialize)]
@@ -44,6 +46,40 @@ impl Api<'_> {
         });
         let query = [("since", since_ms.to_string())];
         offered(self.client.get(&path, &query, Patience::Patient).await)
+    }
+
+    /// All worklogs of an issue.
+    pub(crate) async fn worklogs_of(&self, issue_id: i64) -> Result<Offered<Vec<Box<RawValue>>>> {
+        #[derive(Deserialize)]
+        struct Page {
+            worklogs: Vec<Box<RawValue>>,
+            total: Option<u64>,
+        }
+        let path = self.at(&format!("issue/{issue_id}/worklog"));
+        let mut worklogs = Vec::new();
+        let mut start = 0;
+        loop {
+            let query = [
+                ("startAt", start.to_string()),
+                ("maxResults", OF_ISSUE.to_string()),
+            ];
+            let answer = self.client.get(&path, &query, Patience::Patient).await;
+            let page: Page = match offered(answer)? {
+                Offered::Yes(page) => page,
+                Offered::No(reason) => return Ok(Offered::No(reason)),
+            };
+            let position = NextOffset {
+                start,
+                got: page.worklogs.len() as u64,
+                is_last: None,
+                total: page.total,
+            };
+            worklogs.extend(page.worklogs);
+            match position.next() {
+                Some(next) => start = next,
+                None => return Ok(Offered::Yes(worklogs)),
+            }
+        }
     }
 
     /// Worklogs by id. Ids that are missing are deleted or out of sight.

@@ -128,6 +128,27 @@ pub(crate) fn worklog_row(connection: &str, payload: &str) -> Result<Mapped, Ref
     Ok(mapped)
 }
 
+/// A row of `jira.remote_links`.
+pub(crate) fn remote_link_row(
+    connection: &str,
+    issue_id: i64,
+    payload: &str,
+) -> Result<Mapped, Refusal> {
+    let link = parse(payload)?;
+    let mut mapped = Mapped::new(connection);
+    mapped.put("remote_link_id", required(id(at(&link, "id")), "id")?);
+    mapped.put("issue_id", issue_id);
+    mapped.put("global_id", text(at(&link, "globalId")));
+    mapped.put("relationship", text(at(&link, "relationship")));
+    mapped.put("url", text(at(&link, "object.url")));
+    mapped.put("title", text(at(&link, "object.title")));
+    mapped.put("summary", text(at(&link, "object.summary")));
+    mapped.put("is_resolved", at(&link, "object.status.resolved").as_bool());
+    mapped.put("application_type", text(at(&link, "application.type")));
+    mapped.put("application_name", text(at(&link, "application.name")));
+    Ok(mapped)
+}
+
 /// Id of a row.
 pub(crate) fn row_id(row: &Row, column: &str) -> Option<i64> {
     row.get(column)?.as_i64()
@@ -164,6 +185,21 @@ mod tests {
         assert!(!children(&two).comments.unwrap().is_complete());
         assert!(children(r#"{"fields":{}}"#).comments.is_none());
         assert!(children("[]").links.is_none());
+    }
+
+    #[test]
+    fn a_remote_link() {
+        let link = json!({"id": 10_042, "globalId": "g", "relationship": "mentioned on",
+            "application": {}, "object": {"url": "https://x/1", "title": "T", "status": {"resolved": false}}});
+        let row = remote_link_row("acme", 1, &link.to_string()).unwrap().row;
+        let contract = schemas::contract(&"jira.remote_links".parse().unwrap()).unwrap();
+        assert_eq!(contract.missing(&row), None);
+        assert_eq!(
+            (&row["remote_link_id"], &row["url"], &row["is_resolved"]),
+            (&json!(10_042), &json!("https://x/1"), &json!(false))
+        );
+        assert!(!row.contains_key("application_name"));
+        assert!(remote_link_row("acme", 1, "{}").is_err());
     }
 
     #[test]

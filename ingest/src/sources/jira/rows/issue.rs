@@ -133,6 +133,9 @@ fn put_custom(mapped: &mut Mapped, context: &Context, fields: &Value) {
     if let Some(field) = &roles.rank {
         mapped.put("rank", text(value(field)));
     }
+    if let Some(field) = &roles.epic_link {
+        mapped.put("epic_key", text(value(field)));
+    }
     if let Some(field) = &roles.discipline_team {
         mapped.put("discipline_team", label(value(field)));
     }

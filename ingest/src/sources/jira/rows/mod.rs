@@ -10,12 +10,12 @@ use schemas::Row;
 use serde_json::Value;
 
 pub(crate) use changelog::changelog_rows;
-pub(crate) use children::{children, comment_row, link_row, row_id, worklog_row};
+pub(crate) use children::{children, comment_row, link_row, remote_link_row, row_id, worklog_row};
 pub(crate) use issue::{created_ms, issue_row, project_key, updated};
 pub(crate) use reference::{
-    board_columns, board_row, board_sprint_row, component_row, field_row, issue_type_row,
-    link_type_row, priority_row, project_row, put_roles, resolution_row, sprint_row, status_row,
-    user_row, version_row,
+    board_columns, board_features, board_row, board_sprint_row, component_row, field_row,
+    issue_type_row, link_type_row, priority_row, project_row, put_roles, resolution_row,
+    sprint_row, status_row, stub_row, user_row, version_row,
 };
 
 use super::time;
@@ -94,7 +94,7 @@ fn text(value: &Value) -> Option<String> {
 }
 
 /// The identity of a user: account id on Cloud, key or name elsewhere.
-fn user(value: &Value) -> Option<String> {
+pub(crate) fn user(value: &Value) -> Option<String> {
     ["accountId", "key", "name"]
         .into_iter()
         .find_map(|part| text(at(value, part)))

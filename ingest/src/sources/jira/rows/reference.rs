@@ -57,6 +57,14 @@ pub(crate) fn user_row(connection: &str, payload: &str) -> Result<Mapped, Refusa
     mapped.put("account_type", text(at(&one, "accountType")));
     mapped.put("is_active", at(&one, "active").as_bool());
     mapped.put("time_zone", text(at(&one, "timeZone")));
+    mapped.put("is_stub", false);
+    Ok(mapped)
+}
+
+/// A row of `jira.users` for a person whom only records name.
+pub(crate) fn stub_row(connection: &str, payload: &str) -> Result<Mapped, Refusal> {
+    let mut mapped = user_row(connection, payload)?;
+    mapped.put("is_stub", true);
     Ok(mapped)
 }
 
@@ -194,6 +202,32 @@ pub(crate) fn board_columns(
         }
     }
     Ok(rows)
+}
+
+/// Rows of `jira.board_features` from what a board says it can do.
+pub(crate) fn board_features(
+    connection: &str,
+    board_id: i64,
+    features: &str,
+) -> Result<Vec<Row>, Refusal> {
+    let features = parse(features)?;
+    let listed = at(&features, "features").as_array().into_iter().flatten();
+    let rows = listed.filter_map(|one| {
+        // Sites use the one name, the specification the other.
+        let name = ["feature", "boardFeature", "featureId"];
+        let feature = name.into_iter().find_map(|part| text(at(one, part)))?;
+        let state = text(at(one, "state"));
+        let mut mapped = Mapped::new(connection);
+        mapped.put("board_id", board_id);
+        mapped.put("feature", feature);
+        let is_enabled = state.as_deref().map(|state| state == "ENABLED");
+        mapped.put("is_enabled", is_enabled);
+        mapped.put("state", state);
+        Some(mapped.row)
+    });
+    let mut seen = std::collections::HashSet::new();
+    let is_new = |row: &Row| seen.insert(row.get("feature").map(Value::to_string));
+    Ok(rows.filter(is_new).collect())
 }
 
 /// A row of `jira.sprints`, as a board lists it.
@@ -354,5 +388,35 @@ mod tests {
         )
         .unwrap();
         assert_eq!(server.row["user_id"], json!("JIRAUSER10100"));
+        assert_eq!(server.row["is_stub"], json!(false));
+        let stub = stub_row("acme", r#"{"key":"e","displayName":"E"}"#).unwrap();
+        assert_eq!(stub.row["is_stub"], json!(true));
+    }
+
+    #[test]
+    fn what_a_board_can_do() {
+        let features = json!({"features": [
+            {"feature": "jsw.agility.sprints", "boardFeature": "SPRINTS", "state": "DISABLED"},
+            {"boardFeature": "BACKLOG", "state": "ENABLED"},
+            {"boardFeature": "BACKLOG", "state": "ENABLED"},
+            {"boardFeature": "CODE"},
+            {"state": "ENABLED"},
+        ]});
+        let rows = board_features("acme", 8, &features.to_string()).unwrap();
+        let contract = schemas::contract(&"jira.board_features".parse().unwrap()).unwrap();
+        assert!(rows.iter().all(|row| contract.missing(row).is_none()));
+        let shown: Vec<_> = rows
+            .iter()
+            .map(|row| (row["feature"].clone(), row.get("is_enabled").cloned()))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                (json!("jsw.agility.sprints"), Some(json!(false))),
+                (json!("BACKLOG"), Some(json!(true))),
+                (json!("CODE"), None),
+            ]
+        );
+        assert!(board_features("acme", 8, "[]").unwrap().is_empty());
     }
 }

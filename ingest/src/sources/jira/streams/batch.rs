@@ -19,6 +19,8 @@ pub(crate) struct Batch {
     pub(crate) issues: Vec<Received>,
     /// Keyed `issue/history`.
     pub(crate) histories: Vec<Received>,
+    /// All remote links of issues where some have changed, keyed by issue.
+    pub(crate) remote_links: Vec<Received>,
 }
 
 /// The latest creation among the issues of a batch, in milliseconds.

@@ -11,7 +11,7 @@ use warehouse::{Commit, Warehouse, Written};
 
 use super::super::rows::{self, Mapped, Refusal};
 use super::super::{filter, time};
-use super::{COMMENTS, ISSUE_LINKS};
+use super::{COMMENTS, ISSUE_LINKS, REMOTE_LINKS};
 use crate::land::{Landing, Received};
 use crate::{Result, StreamReport};
 
@@ -23,6 +23,7 @@ pub(crate) const ALL_COMMENTS: &str = "/comments";
 pub(crate) struct Family {
     pub(crate) links: StreamReport,
     pub(crate) comments: StreamReport,
+    pub(crate) remote_links: StreamReport,
 }
 
 impl Family {
@@ -30,16 +31,17 @@ impl Family {
         Self {
             links: StreamReport::of(ISSUE_LINKS),
             comments: StreamReport::of(COMMENTS),
+            remote_links: StreamReport::of(REMOTE_LINKS),
         }
     }
 }
 
 /// The rows of one table that belong to some issues.
 #[derive(Debug, Default)]
-struct Found {
-    rows: Vec<Row>,
+pub(super) struct Found {
+    pub(super) rows: Vec<Row>,
     /// Issues that showed all theirs.
-    complete: Vec<i64>,
+    pub(super) complete: Vec<i64>,
 }
 
 /// The record of all comments of an issue.
@@ -81,6 +83,9 @@ pub(crate) async fn merge(
                 let mapped = rows::link_row(connection, issue_id, link);
                 take(landing, &one, mapped, &mut links, &mut family.links).await?;
             }
+            landing
+                .release_beyond(ISSUE_LINKS, &record.key, list.len())
+                .await?;
         }
         let Some(inline) = &shown.comments else {
             continue;
@@ -100,6 +105,9 @@ pub(crate) async fn merge(
             let mapped = rows::comment_row(connection, issue_id, payload);
             take(landing, &one, mapped, &mut comments, &mut family.comments).await?;
         }
+        landing
+            .release_beyond(COMMENTS, &record.key, payloads.len())
+            .await?;
     }
     let owners = ["source_issue_id", "target_issue_id"];
     let written = replace(
@@ -129,7 +137,10 @@ async fn take(
 ) -> Result<()> {
     report.read += 1;
     match mapped {
-        Ok(mapped) => found.rows.push(mapped.row),
+        Ok(mapped) => {
+            landing.release(report.stream, &record.key).await?;
+            found.rows.push(mapped.row);
+        }
         Err(refusal) => {
             report.quarantined += 1;
             landing.quarantine(report.stream, record, &refusal).await?;
@@ -139,13 +150,13 @@ async fn take(
 }
 
 /// The records of a list; none of a text that is no list.
-fn each(payload: &str) -> Vec<String> {
+pub(super) fn each(payload: &str) -> Vec<String> {
     let list: Vec<&RawValue> = serde_json::from_str(payload).unwrap_or_default();
     list.iter().map(|one| one.get().to_string()).collect()
 }
 
 /// Writes rows, and marks those as deleted that the issues showed before and show no more.
-async fn replace(
+pub(super) async fn replace(
     warehouse: &Warehouse,
     connection: &str,
     table: &str,

@@ -20,6 +20,9 @@ use crate::{Note, Result};
 /// Suffix of the key under which a board's configuration is landed.
 pub(crate) const CONFIGURATION: &str = "/configuration";
 
+/// Suffix of the key under which is landed what a board can do.
+pub(crate) const FEATURES: &str = "/features";
+
 /// A question about one parent.
 type Ask<'a> = BoxFuture<'a, Result<Offered<Vec<Box<RawValue>>>>>;
 
@@ -59,14 +62,35 @@ pub(crate) async fn fetch(api: &Api<'_>, stream: &'static str, parents: &[i64]) 
     }
 }
 
-/// Ids of listed boards or projects, in their order.
+/// What boards call it to have sprints: sites, and the specification.
+const SPRINT_FEATURES: [&str; 2] = ["jsw.agility.sprints", "SPRINTS"];
+
+/// Ids of listed boards or projects, in their order, without boards that say they have no sprints.
 pub(crate) fn ids(records: &[Received]) -> Vec<i64> {
+    let without: HashSet<&str> = records
+        .iter()
+        .filter_map(|record| {
+            let board = record.key.strip_suffix(FEATURES)?;
+            says_no_sprints(&record.payload).then_some(board)
+        })
+        .collect();
     let mut ids: Vec<i64> = records
         .iter()
+        .filter(|record| !without.contains(record.key.as_str()))
         .filter_map(|record| record.key.parse().ok())
         .collect();
     ids.sort_unstable();
     ids
+}
+
+/// Whether a board says that it has no sprints.
+fn says_no_sprints(features: &str) -> bool {
+    let features = rows::board_features("", 0, features).unwrap_or_default();
+    features.iter().any(|row| {
+        let name = row.get("feature").and_then(Value::as_str);
+        let is_off = row.get("is_enabled").and_then(Value::as_bool) == Some(false);
+        is_off && name.is_some_and(|name| SPRINT_FEATURES.contains(&name))
+    })
 }
 
 async fn fetch_boards(api: &Api<'_>) -> Result<Listing> {
@@ -77,7 +101,25 @@ async fn fetch_boards(api: &Api<'_>) -> Result<Listing> {
     let ids = ids(&boards);
     let asks = ids.iter().map(|id| api.board_configuration(*id).boxed());
     let configurations = each(api, asks.collect()).await?;
+    let simple: Vec<i64> = boards
+        .iter()
+        .filter(|board| is_simple(&board.payload))
+        .filter_map(|board| board.key.parse().ok())
+        .collect();
+    let asks = simple.iter().map(|id| api.board_features(*id).boxed());
+    let features = each(api, asks.collect()).await?;
     let mut records = boards;
+    for (id, features) in simple.iter().zip(features) {
+        match features {
+            Offered::Yes(payload) => {
+                records.push(Received::new(format!("{id}{FEATURES}"), payload.get()));
+            }
+            Offered::No(reason) => listing.notes.push(Note {
+                stream: BOARDS,
+                text: format!("board {id} doesn't say what it can do: {reason}"),
+            }),
+        }
+    }
     for (id, configuration) in ids.iter().zip(configurations) {
         match configuration {
             Offered::Yes(payload) => {
@@ -91,6 +133,15 @@ async fn fetch_boards(api: &Api<'_>) -> Result<Listing> {
     }
     listing.records = Some(records);
     Ok(listing)
+}
+
+/// Whether a board is of a team-managed project. The kind of the others says what they can do.
+fn is_simple(board: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Kind {
+        r#type: String,
+    }
+    serde_json::from_str::<Kind>(board).is_ok_and(|board| board.r#type == "simple")
 }
 
 /// The union of both listings: one leaves out fields of team-managed projects, the other fields
@@ -221,6 +272,25 @@ mod tests {
         assert_eq!(key(r#"{"key":"JIRAUSER1"}"#), "JIRAUSER1");
         assert!(key("[]").starts_with('?'));
         assert!(key(r#"{"id":null}"#).starts_with('?'));
+    }
+
+    #[test]
+    fn a_board_is_left_out_only_if_it_says_no() {
+        let features = |board: &str, state: &str| {
+            let payload =
+                format!(r#"{{"features":[{{"boardFeature":"SPRINTS","state":"{state}"}}]}}"#);
+            Received::new(format!("{board}{FEATURES}"), payload)
+        };
+        let records = [
+            Received::new("9", "{}"),
+            Received::new("8", "{}"),
+            Received::new("7", "{}"),
+            Received::new("6", "{}"),
+            features("8", "DISABLED"),
+            features("7", "ENABLED"),
+            Received::new("6/features", "[]"),
+        ];
+        assert_eq!(ids(&records), [6, 7, 9]);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! `backfill_created_ms` (creation of the last committed issue) and `backfill_start_ms` (the
 //! newest `updated` when the load began, where incremental reading will take over).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, TryStreamExt};
@@ -16,17 +16,23 @@ use warehouse::{Commit, Warehouse};
 
 use super::super::api::{Api, Ask, Found};
 use super::super::context::{Context, fingerprint};
+use super::super::details::Seen;
 use super::super::jql::{self, Scope};
 use super::super::{filter, rows, time};
 use super::batch::{self, Batch};
 use super::children::{self, Family};
+use super::people::People;
 use super::whole::{self, Whole};
-use super::{CHANGELOGS, ISSUES, sweep};
+use super::{CHANGELOGS, ISSUES, REMOTE_LINKS, remote_links, sweep, worklogs};
 use crate::land::Landing;
 use crate::{Error, Event, Progress, Result, StreamReport};
 
 /// Value of a mark that is not set.
 const UNSET: i64 = -1;
+
+/// How long an index may lag before an issue that it shows for the first time counts as one that was
+/// out of sight.
+const LAG_MS: i64 = 10 * 60_000;
 
 /// Batches that are fetched at once while the first load is written.
 const AHEAD: usize = 3;
@@ -45,8 +51,15 @@ pub(crate) struct Reader<'r, 'a> {
     pub(crate) issues: StreamReport,
     pub(crate) changelogs: StreamReport,
     pub(crate) family: Family,
+    /// Issues of the run by the key of their project.
+    pub(crate) projects: BTreeMap<String, Seen>,
     /// Issues that this run can't read; it asks for them once.
     pub(crate) given_up: HashSet<i64>,
+    pub(crate) people: &'r mut People,
+    /// The mark when the run began.
+    pub(crate) known_until_ms: Option<i64>,
+    /// Worklogs of issues that came into sight.
+    pub(crate) sighted: StreamReport,
 }
 
 /// The cursor of a connection's issues.
@@ -107,6 +120,7 @@ impl Reader<'_, '_> {
         // Issues of a project that was not in scope before were updated long ago.
         let scope = mark(self.warehouse, &connection, "scope").await?;
         let rescoped = scope.is_some_and(|scope| scope != fingerprint(&self.scope.identity()));
+        self.known_until_ms = cursor.high_water_ms;
         if full || rescoped {
             cursor = Cursor::default();
             self.commit(Vec::new(), cursor).await?;
@@ -201,7 +215,50 @@ impl Reader<'_, '_> {
             let (more, _) = self.land(&more).await?;
             rows.extend(more);
         }
+        let arrivals = self.arrivals(&rows).await?;
+        worklogs::of_issues(
+            self.warehouse,
+            self.api,
+            &self.context.connection,
+            self.landing,
+            &arrivals,
+            self.run_id,
+            &mut self.sighted,
+        )
+        .await?;
         self.commit(rows, cursor).await
+    }
+
+    /// Issues that are older than what had been read before this run, and not stored: they were out of
+    /// sight, and what happened to their worklogs meanwhile was told to nobody.
+    async fn arrivals(&self, rows: &[schemas::Row]) -> Result<Vec<i64>> {
+        let Some(known_until_ms) = self.known_until_ms else {
+            return Ok(Vec::new());
+        };
+        let since = jql::look_back(known_until_ms, LAG_MS);
+        let is_old = |row: &&schemas::Row| {
+            let created = row.get("created_at").and_then(milliseconds_of);
+            created.is_some_and(|created| created < since)
+        };
+        let mut old: Vec<i64> = rows
+            .iter()
+            .filter(is_old)
+            .filter_map(|row| rows::row_id(row, "issue_id"))
+            .collect();
+        let connection = &self.context.connection;
+        let Some(filter) = filter::among(connection, &["issue_id"], &old) else {
+            return Ok(Vec::new());
+        };
+        let filter = format!("{filter} and deleted_at is null");
+        let table = TableName::new("jira", "issues");
+        let stored = self.warehouse.tables();
+        let stored = stored.columns(&table, &["issue_id"], &filter).await?;
+        let known: HashSet<i64> = stored
+            .iter()
+            .filter_map(|row| rows::row_id(row, "issue_id"))
+            .collect();
+        old.retain(|id| !known.contains(id));
+        Ok(old)
     }
 
     /// Stored sub-tasks that are in other sprints than their parent now is: they follow it, and are not
@@ -290,7 +347,12 @@ impl Reader<'_, '_> {
         }
         self.issues.unseen += whole.unseen.len() as u64;
         self.landing.release_gone(ISSUES, &whole.unseen).await?;
-        Ok(whole.batch)
+        let mut batch = whole.batch;
+        let connection = &self.context.connection;
+        batch.remote_links =
+            remote_links::of_changed(self.warehouse, self.api, connection, &batch.histories)
+                .await?;
+        Ok(batch)
     }
 
     /// Lands a batch and appends its history entries; returns the rows of the issues.
@@ -300,6 +362,23 @@ impl Reader<'_, '_> {
             run_id: self.run_id.to_string(),
             marks: Vec::new(),
         };
+        let named = batch.issues.iter().chain(&batch.histories);
+        let named = named.map(|record| record.payload.as_str());
+        self.people
+            .meet(self.warehouse, self.landing, named)
+            .await?;
+        // Before the history entries: whose entry is stored is not asked again.
+        let linked_at = self.landing.land(REMOTE_LINKS, &batch.remote_links).await?;
+        remote_links::merge(
+            self.warehouse,
+            &self.context.connection,
+            self.landing,
+            &batch.remote_links,
+            linked_at,
+            &commit,
+            &mut self.family.remote_links,
+        )
+        .await?;
         let report = &mut self.changelogs;
         batch::append_histories(
             self.warehouse,
@@ -329,8 +408,17 @@ impl Reader<'_, '_> {
         batch::map_issues(self.context, self.landing, &batch.issues, &mut self.issues).await
     }
 
+    /// What this run has seen of a project.
+    pub(super) fn seen(&mut self, project_key: &str) -> &mut Seen {
+        self.projects.entry(project_key.to_string()).or_default()
+    }
+
     /// Merges rows of issues, with the cursor and the fingerprint of their mapping.
     async fn commit(&mut self, rows: Vec<schemas::Row>, cursor: Cursor) -> Result<()> {
+        for row in &rows {
+            let key = row.get("project_key").and_then(Value::as_str);
+            self.seen(key.unwrap_or_default()).read += 1;
+        }
         let connection = &self.context.connection;
         let mut marks = cursor.marks(connection);
         marks.push((mark_name(connection, "mapping"), self.context.fingerprint()));

@@ -1,11 +1,14 @@
 //! The kinds of records that are read of a site.
 
+pub(crate) mod again;
 pub(crate) mod batch;
 pub(crate) mod children;
 pub(crate) mod fetch;
 pub(crate) mod issues;
 pub(crate) mod listings;
+pub(crate) mod people;
 pub(crate) mod reference;
+pub(crate) mod remote_links;
 pub(crate) mod sweep;
 pub(crate) mod whole;
 pub(crate) mod worklogs;
@@ -29,6 +32,7 @@ pub(crate) const CHANGELOGS: &str = "changelogs";
 pub(crate) const ISSUE_LINKS: &str = "issue_links";
 pub(crate) const COMMENTS: &str = "comments";
 pub(crate) const WORKLOGS: &str = "worklogs";
+pub(crate) const REMOTE_LINKS: &str = "remote_links";
 
 /// Streams that are read as full listings, in order: the parts that fields play depend on the
 /// boards, the sprints are asked for board by board, versions and components project by project.
@@ -58,6 +62,9 @@ pub(crate) struct Selection {
     /// Whether issues are read, and with them their changelogs, links and comments.
     pub(crate) issues: bool,
     pub(crate) worklogs: bool,
+    /// Whether all issues are asked for their remote links; those of changed issues are read with
+    /// them.
+    pub(crate) remote_links: bool,
 }
 
 impl Selection {
@@ -66,7 +73,7 @@ impl Selection {
         let mut wanted = Vec::new();
         for name in names {
             match name.as_str() {
-                "board_columns" => wanted.push(BOARDS),
+                "board_columns" | "board_features" => wanted.push(BOARDS),
                 "board_sprints" => wanted.extend([BOARDS, SPRINTS]),
                 SPRINTS => wanted.extend([BOARDS, SPRINTS]),
                 VERSIONS => wanted.extend([PROJECTS, VERSIONS]),
@@ -75,11 +82,12 @@ impl Selection {
                     wanted.push(ISSUES);
                 }
                 WORKLOGS => wanted.push(WORKLOGS),
+                REMOTE_LINKS => wanted.push(REMOTE_LINKS),
                 name => match REFERENCE.iter().find(|stream| **stream == name) {
                     Some(stream) => wanted.push(stream),
                     None => {
                         return Err(connection.refuse(format!(
-                            "there is no stream '{name}'; the streams are {}, {ISSUES}, {CHANGELOGS}, {ISSUE_LINKS}, {COMMENTS} and {WORKLOGS}",
+                            "there is no stream '{name}'; the streams are {}, {ISSUES}, {CHANGELOGS}, {ISSUE_LINKS}, {COMMENTS}, {WORKLOGS} and {REMOTE_LINKS}",
                             REFERENCE.join(", ")
                         )));
                     }
@@ -95,6 +103,7 @@ impl Selection {
             reference: REFERENCE.iter().filter(reads).copied().collect(),
             issues,
             worklogs: names.is_empty() || wanted.contains(&WORKLOGS),
+            remote_links: wanted.contains(&REMOTE_LINKS),
         })
     }
 
@@ -124,6 +133,8 @@ mod tests {
             select(&["sprints", "users"]).unwrap().reference,
             [BOARDS, SPRINTS, USERS]
         );
+        let links = select(&["remote_links"]).unwrap();
+        assert!(links.remote_links && !links.issues && links.reference.is_empty());
         let error = select(&["sprint"]).unwrap_err().to_string();
         assert!(
             error.contains("no stream 'sprint'; the streams are projects,"),

@@ -10,7 +10,8 @@ use warehouse::{Commit, Warehouse};
 use super::super::context::live;
 use super::super::fields::{self, boards_of, fields_of};
 use super::super::rows::{self, Mapped, Refusal};
-use super::fetch::CONFIGURATION;
+use super::fetch::{CONFIGURATION, FEATURES};
+use super::people;
 use super::{
     BOARDS, COMPONENTS, FIELDS, ISSUE_TYPES, LINK_TYPES, PRIORITIES, PROJECTS, RESOLUTIONS,
     SPRINTS, STATUSES, USERS, VERSIONS,
@@ -57,6 +58,23 @@ pub(crate) async fn write(
     }
     if !derived.refused.is_empty() {
         keep_stored(warehouse, connection, records, &mut derived).await?;
+    }
+    if stream == USERS {
+        for (_, rows) in &mut derived.tables {
+            let stubs = people::unlisted(warehouse, &connection.name, rows).await?;
+            rows.extend(stubs);
+        }
+    }
+    if stream == PROJECTS {
+        let scope = &connection.projects;
+        for row in derived.tables.iter_mut().flat_map(|(_, rows)| rows) {
+            let key = row
+                .get("project_key")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            let is_read = scope.is_empty() || scope.iter().any(|chosen| chosen == key);
+            row.insert("is_selected".to_string(), is_read.into());
+        }
     }
     if stream == FIELDS {
         let boards = live(warehouse, connection, BOARDS).await?;
@@ -211,13 +229,17 @@ fn derive_priorities(connection: &str, records: &[Received]) -> Derived {
 
 fn derive_boards(connection: &str, records: &[Received]) -> Derived {
     let mut derived = Derived::default();
-    let (mut boards, mut columns) = (Vec::new(), Vec::new());
-    let configurations: BTreeMap<&str, &Received> = records
-        .iter()
-        .filter_map(|record| Some((record.key.strip_suffix(CONFIGURATION)?, record)))
-        .collect();
+    let (mut boards, mut columns, mut features) = (Vec::new(), Vec::new(), Vec::new());
+    let of_boards = |suffix: &str| -> BTreeMap<&str, &Received> {
+        let parts = records.iter();
+        parts
+            .filter_map(|record| Some((record.key.strip_suffix(suffix)?, record)))
+            .collect()
+    };
+    let configurations = of_boards(CONFIGURATION);
+    let able = of_boards(FEATURES);
     for (position, record) in records.iter().enumerate() {
-        if record.key.ends_with(CONFIGURATION) {
+        if record.key.ends_with(CONFIGURATION) || record.key.ends_with(FEATURES) {
             continue;
         }
         let configuration = configurations
@@ -232,9 +254,17 @@ fn derive_boards(connection: &str, records: &[Received]) -> Derived {
             let mapped = rows::board_columns(connection, board_id, configuration);
             columns.extend(mapped.into_iter().flatten());
         }
+        if let (Some(board_id), Some(able)) = (board_id, able.get(record.key.as_str())) {
+            let mapped = rows::board_features(connection, board_id, &able.payload);
+            features.extend(mapped.into_iter().flatten());
+        }
         boards.push(row);
     }
-    derived.tables = vec![("boards", boards), ("board_columns", columns)];
+    derived.tables = vec![
+        ("boards", boards),
+        ("board_columns", columns),
+        ("board_features", features),
+    ];
     derived
 }
 

@@ -17,7 +17,7 @@ use super::super::api::Ask;
 use super::super::{filter, rows, time};
 use super::issues::{Cursor, Reader};
 use super::whole;
-use super::{COMMENTS, ISSUE_LINKS, ISSUES, PROJECTS, WORKLOGS};
+use super::{COMMENTS, ISSUE_LINKS, ISSUES, PROJECTS, REMOTE_LINKS, WORKLOGS};
 use crate::land::Received;
 use crate::{Event, Note, Result, StreamReport};
 
@@ -32,10 +32,11 @@ const ALARMING: f64 = 0.2;
 const UNREMARKABLE: usize = 10;
 
 /// What belongs to issues, with the columns that name them.
-const CHILDREN: [(&str, &[&str]); 4] = [
+const CHILDREN: [(&str, &[&str]); 5] = [
     ("changelog_items", &["issue_id"]),
     (COMMENTS, &["issue_id"]),
     (WORKLOGS, &["issue_id"]),
+    (REMOTE_LINKS, &["issue_id"]),
     (ISSUE_LINKS, &["source_issue_id", "target_issue_id"]),
 ];
 
@@ -94,6 +95,23 @@ impl Stored {
         project.map_or((None, ""), |(id, key)| (*id, key.as_str()))
     }
 
+    /// How many issues of each project the site still shows; none of some, perhaps.
+    fn visible(&self, is_shown: impl Fn(&Known) -> bool) -> BTreeMap<String, u64> {
+        let mut counts = vec![None; self.projects.len()];
+        for known in self.live() {
+            if let Some(count) = counts.get_mut(known.project as usize) {
+                *count = Some(count.unwrap_or(0) + u64::from(is_shown(known)));
+            }
+        }
+        let mut visible = BTreeMap::new();
+        for ((_, key), count) in self.projects.iter().zip(counts) {
+            if let Some(count) = count {
+                *visible.entry(key.clone()).or_default() += count;
+            }
+        }
+        visible
+    }
+
     fn add(&mut self, row: &Row, places: &mut HashMap<(Option<i64>, String), u32>) {
         let Some(issue_id) = rows::row_id(row, "issue_id") else {
             return;
@@ -132,8 +150,15 @@ impl Reader<'_, '_> {
         let is_shown = |known: &Known| shown.binary_search(&known.issue_id).is_ok();
         let unread = shown.iter().copied().filter(|id| !stored.is_live(*id));
         let unread: Vec<i64> = unread.collect();
+        let mut visible = stored.visible(is_shown);
         for part in unread.chunks(self.batch_issues) {
             self.refresh(part, cursor).await?;
+            for key in self.projects_of(part).await? {
+                *visible.entry(key).or_default() += 1;
+            }
+        }
+        for (key, count) in visible {
+            self.seen(&key).visible = Some(count);
         }
         let missing: Vec<&Known> = stored.live().filter(|known| !is_shown(known)).collect();
         let again = stored.live().filter(|known| is_shown(known));
@@ -175,6 +200,22 @@ impl Reader<'_, '_> {
             changed: self.issues.changed() - before,
         });
         Ok(alarms(&stored, &findings))
+    }
+
+    /// Keys of the projects of some issues, as far as they are stored and live.
+    async fn projects_of(&self, ids: &[i64]) -> Result<Vec<String>> {
+        let Some(filter) = filter::among(&self.context.connection, &["issue_id"], ids) else {
+            return Ok(Vec::new());
+        };
+        let filter = format!("{filter} and deleted_at is null");
+        let issues = TableName::new("jira", ISSUES);
+        let rows = self.warehouse.tables();
+        let rows = rows.columns(&issues, &["project_key", "deleted_at"], &filter);
+        let keys = rows.await?.into_iter().filter_map(|mut row| {
+            let key = row.remove("project_key")?;
+            key.as_str().map(str::to_string)
+        });
+        Ok(keys.collect())
     }
 
     /// Ids of all issues that the search shows, in order.
@@ -319,7 +360,7 @@ async fn bury(
 }
 
 /// Brings back what was deleted together with issues that are shown again, and that reading the issue
-/// doesn't bring: history entries and worklogs.
+/// doesn't bring: history entries, worklogs and remote links.
 pub(crate) async fn revive(
     warehouse: &Warehouse,
     connection: &str,
@@ -345,7 +386,7 @@ pub(crate) async fn revive(
         .filter_map(|mut row| Some((rows::row_id(&row, "issue_id")?, row.remove("deleted_at")?)))
         .collect();
     let ids: Vec<i64> = buried.keys().copied().collect();
-    for table in ["changelog_items", WORKLOGS] {
+    for table in ["changelog_items", WORKLOGS, REMOTE_LINKS] {
         let dead = "deleted_at is not null";
         let mut rows = owned(warehouse, connection, table, &["issue_id"], &ids, dead).await?;
         rows.retain_mut(|row| {

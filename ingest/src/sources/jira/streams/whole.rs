@@ -78,6 +78,7 @@ pub(crate) async fn whole(api: &Api<'_>, ids: &[i64]) -> Result<Whole> {
         batch: Batch {
             issues: fetched.issues,
             histories: fetched.histories,
+            remote_links: Vec::new(),
         },
         withheld,
         unseen: ids

@@ -9,20 +9,27 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use schemas::{Row, TableName};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use warehouse::{Commit, Warehouse, fault};
 
 use super::super::api::{Api, Ask, Offered, WorklogChange};
+use super::super::context::fingerprint;
 use super::super::jql::Scope;
 use super::super::replay::received as of_raw;
 use super::super::{filter, rows, time};
+use super::children::{Found, each, replace};
 use super::fetch::received;
 use super::issues::milliseconds_of;
+use super::people::People;
 use super::{ISSUES, WORKLOGS};
 use crate::land::{Landing, Received};
 use crate::{Error, Note, Result, StreamReport};
 
 /// Stream of the raw zone that names deleted worklogs.
 const DELETIONS: &str = "worklog_deletions";
+
+/// Begin of the key under which all worklogs of an issue are landed.
+const OF_ISSUE: &str = "issue/";
 
 /// Reads the worklogs of one connection.
 pub(crate) struct Reader<'r, 'a> {
@@ -33,6 +40,7 @@ pub(crate) struct Reader<'r, 'a> {
     pub(crate) scope: Scope,
     pub(crate) run_id: &'r str,
     pub(crate) look_back: Duration,
+    pub(crate) people: &'r mut People,
     pub(crate) report: StreamReport,
     pub(crate) notes: Vec<Note>,
     /// Worklogs that this run can't read; it asks for them once.
@@ -44,9 +52,16 @@ fn table() -> TableName {
 }
 
 impl Reader<'_, '_> {
-    /// Reads what is new; `full` reads all that the site shows again.
+    /// Reads what is new; `full` reads all that the site shows again, and so does another choice of
+    /// projects: what was logged in one that comes into scope was dropped until then.
     pub(crate) async fn read(&mut self, full: bool) -> Result<()> {
         self.ask_again().await?;
+        let scope = (
+            format!("{}/{WORKLOGS}/scope", self.connection),
+            fingerprint(&self.scope.identity()),
+        );
+        let known = self.warehouse.tables().mark(&table(), &scope.0).await?;
+        let full = full || known.is_some_and(|known| known != scope.1);
         for (deleted, mark) in [(false, "updated_ms"), (true, "deleted_ms")] {
             let mark = format!("{}/{WORKLOGS}/{mark}", self.connection);
             let reached = self.warehouse.tables().mark(&table(), &mark).await?;
@@ -74,9 +89,12 @@ impl Reader<'_, '_> {
                     true => since,
                     false => page.until.unwrap_or(since).max(since),
                 };
+                let mut marks = vec![(mark.clone(), until.max(reached.unwrap_or(0)))];
+                // Once all is read that a new choice of projects asks for.
+                marks.extend(deleted.then(|| scope.clone()));
                 let commit = Commit {
                     run_id: self.run_id.to_string(),
-                    marks: vec![(mark.clone(), until.max(reached.unwrap_or(0)))],
+                    marks,
                 };
                 if deleted {
                     self.remove(&page.values, &commit).await?;
@@ -159,6 +177,10 @@ impl Reader<'_, '_> {
         self.keep_in_scope(&mut records).await?;
         self.landing.land(WORKLOGS, &records).await?;
         fault::point("ingest.worklogs.landed")?;
+        let named = records.iter().map(|record| record.payload.as_str());
+        self.people
+            .meet(self.warehouse, self.landing, named)
+            .await?;
         let rows = mapped(self.connection, self.landing, &records, &mut self.report).await?;
         let written = self
             .warehouse
@@ -174,13 +196,20 @@ impl Reader<'_, '_> {
         let stored = self.stored(changes).await?;
         let known: Vec<Received> = changes
             .iter()
-            .filter(|change| stored.get(&change.worklog_id).is_some_and(Option::is_some))
+            .filter(|change| {
+                let key = change.worklog_id.to_string();
+                stored.get(&change.worklog_id).is_some_and(Option::is_some)
+                    || self.landing.is_quarantined(WORKLOGS, &key)
+            })
             .filter_map(|change| {
                 let payload = serde_json::to_string(change).ok()?;
                 Some(Received::new(change.worklog_id.to_string(), payload))
             })
             .collect();
         self.landing.land(DELETIONS, &known).await?;
+        for deletion in &known {
+            self.landing.release(WORKLOGS, &deletion.key).await?;
+        }
         remove(
             self.warehouse,
             self.connection,
@@ -267,10 +296,29 @@ pub(crate) async fn replay(
         }
     }
     landed.sort_by_key(|(at, _, _)| *at);
-    for (_, stream, file) in landed {
+    for (at, stream, file) in landed {
         let records = of_raw(warehouse.raw().read(&file).await?);
         if stream == DELETIONS {
+            for deletion in &records {
+                landing.release(WORKLOGS, &deletion.key).await?;
+            }
             remove(warehouse, connection, &records, commit, &mut report).await?;
+            continue;
+        }
+        if records
+            .iter()
+            .any(|record| record.key.starts_with(OF_ISSUE))
+        {
+            write_whole(
+                warehouse,
+                connection,
+                landing,
+                &records,
+                at,
+                commit,
+                &mut report,
+            )
+            .await?;
             continue;
         }
         let rows = mapped(connection, landing, &records, &mut report).await?;
@@ -279,7 +327,7 @@ pub(crate) async fn replay(
     Ok(report)
 }
 
-async fn mapped(
+pub(crate) async fn mapped(
     connection: &str,
     landing: &mut Landing<'_>,
     records: &[Received],
@@ -307,6 +355,71 @@ async fn mapped(
         }
     }
     Ok(rows)
+}
+
+/// Reads all worklogs of issues that came into sight: what was written, edited or deleted while they
+/// were out of it was told to nobody.
+pub(crate) async fn of_issues(
+    warehouse: &Warehouse,
+    api: &Api<'_>,
+    connection: &str,
+    landing: &mut Landing<'_>,
+    ids: &[i64],
+    run_id: &str,
+    report: &mut StreamReport,
+) -> Result<()> {
+    let mut records = Vec::new();
+    for id in ids {
+        if let Offered::Yes(worklogs) = api.worklogs_of(*id).await? {
+            let texts: Vec<&str> = worklogs.iter().map(|one| one.get()).collect();
+            let list = format!("[{}]", texts.join(","));
+            records.push(Received::new(format!("{OF_ISSUE}{id}"), list));
+        }
+    }
+    if records.is_empty() {
+        return Ok(());
+    }
+    let at = landing.land(WORKLOGS, &records).await?;
+    let commit = Commit {
+        run_id: run_id.to_string(),
+        marks: Vec::new(),
+    };
+    write_whole(
+        warehouse, connection, landing, &records, at, &commit, report,
+    )
+    .await
+}
+
+/// Makes the worklogs of issues equal to all that the site shows of them.
+async fn write_whole(
+    warehouse: &Warehouse,
+    connection: &str,
+    landing: &mut Landing<'_>,
+    records: &[Received],
+    seen_at: DateTime<Utc>,
+    commit: &Commit,
+    report: &mut StreamReport,
+) -> Result<()> {
+    let mut found = Found::default();
+    for record in records {
+        let Some(Ok(issue_id)) = record.key.strip_prefix(OF_ISSUE).map(str::parse) else {
+            continue;
+        };
+        found.complete.push(issue_id);
+        let worklogs: Vec<Received> = each(&record.payload)
+            .into_iter()
+            .filter_map(|payload| Some(received(&RawValue::from_string(payload).ok()?)))
+            .collect();
+        found
+            .rows
+            .extend(mapped(connection, landing, &worklogs, report).await?);
+    }
+    let owners = ["issue_id"];
+    let written = replace(
+        warehouse, connection, WORKLOGS, &owners, found, seen_at, commit,
+    );
+    report.add(written.await?);
+    Ok(())
 }
 
 /// Marks the worklogs of deletions as deleted when the site says they were.
