@@ -8,9 +8,11 @@
 )]
 
 mod absences;
+mod connectors;
 mod data_center;
 mod engine;
 mod failures;
+mod forges;
 mod histories;
 mod limits;
 mod manifest;
