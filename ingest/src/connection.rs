@@ -21,7 +21,7 @@ const PACES: std::ops::RangeInclusive<f64> = 0.01..=1000.0;
 pub struct Connection {
     /// Name; the rows of the connection carry it.
     pub name: String,
-    /// Kind of source: `jira`.
+    /// Kind of source: `jira`, `github` or `gitlab`.
     pub kind: String,
     /// Address of the site.
     pub url: String,
@@ -39,7 +39,8 @@ pub struct Connection {
     pub cloud_id: String,
     /// Address of the gateway.
     pub gateway_url: String,
-    /// Keys of the projects to read; empty for all that the account sees.
+    /// Keys of the projects, or names of the repositories, to read; empty for all that the account
+    /// sees.
     pub projects: Vec<String>,
     /// IANA time zone; empty for the account's.
     pub time_zone: String,

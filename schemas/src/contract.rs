@@ -63,6 +63,12 @@ macro_rules! embedded {
 }
 
 const FILES: &[(&str, &str, &str)] = embedded![
+    "git" / "commits",
+    "git" / "deployments",
+    "git" / "issue_references",
+    "git" / "pull_request_commits",
+    "git" / "pull_requests",
+    "git" / "repositories",
     "jira" / "board_columns",
     "jira" / "board_features",
     "jira" / "board_sprints",
@@ -274,22 +280,20 @@ mod tests {
 
     #[test]
     fn every_file_is_embedded() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/avro/jira");
-        let mut found: Vec<_> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| {
-                entry
-                    .unwrap()
-                    .path()
-                    .file_stem()
-                    .unwrap()
-                    .to_str()
-                    .unwrap()
-                    .to_string()
-            })
-            .collect();
+        let mut found = Vec::new();
+        for schema in ["git", "jira"] {
+            let folder = format!("{}/avro/{schema}", env!("CARGO_MANIFEST_DIR"));
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                let name = path.file_stem().unwrap().to_str().unwrap();
+                found.push(format!("{schema}/{name}"));
+            }
+        }
         found.sort();
-        let embedded: Vec<_> = FILES.iter().map(|(_, name, _)| name.to_string()).collect();
+        let embedded = FILES.iter();
+        let embedded: Vec<_> = embedded
+            .map(|(schema, name, _)| format!("{schema}/{name}"))
+            .collect();
         assert_eq!(found, embedded);
     }
 }

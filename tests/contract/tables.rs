@@ -5,7 +5,7 @@ use tests::{Server, filled};
 use crate::page::{Page, same};
 
 /// Schemas whose tables are promised; the others are steps on the way.
-const PROMISED: [&str; 4] = ["raw", "jira", "marts", "system"];
+const PROMISED: [&str; 5] = ["raw", "git", "jira", "marts", "system"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tables_columns_and_types() {

@@ -4,7 +4,10 @@
 //! [`World`] is the site's state and can be edited; [`Simulator`] serves it. Besides what the API shows,
 //! a world knows what really happened in its sprints ([`World::sprint_truth`], [`World::sprint_report`]).
 
+#![recursion_limit = "256"]
+
 mod clock;
+pub mod forge;
 mod generate;
 mod jql;
 mod random;

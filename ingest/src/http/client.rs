@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::Utc;
-use reqwest::header::HeaderValue;
+use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -16,6 +16,7 @@ use super::answer::{
 };
 use super::auth::Authorizer;
 use super::budget::{Bucket, Ceiling, Running, Site};
+use super::link::{self, Page};
 use super::{Limits, headers, retry, transport};
 use crate::{Call, Connection, Error, Event, Progress, Result};
 
@@ -125,6 +126,74 @@ impl<'a> Client<'a> {
         self.send(request).await
     }
 
+    /// GET a page of a listing that names the next one in its headers.
+    pub(crate) async fn page<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        patience: Patience,
+    ) -> Result<Page<T>> {
+        let mut request = self.request("GET", path, None, patience)?;
+        if !query.is_empty() {
+            request.url.query_pairs_mut().extend_pairs(query);
+        }
+        self.read_page(request).await
+    }
+
+    /// GET an address that the site named: a further page, or where something is now.
+    pub(crate) async fn follow<T: DeserializeOwned>(&self, url: &Url) -> Result<Page<T>> {
+        let mut shown = url.clone();
+        shown.set_query(None);
+        let call = Call {
+            method: "GET",
+            url: shown.into(),
+        };
+        if !self.is_within(url) {
+            return Err(Error::Redirected {
+                call: Box::new(call),
+                location: url.to_string(),
+            });
+        }
+        let request = Request {
+            call,
+            url: url.clone(),
+            body: None,
+            patience: Patience::Patient,
+            bucket: Bucket::of("GET", self.below(url)),
+        };
+        self.read_page(request).await
+    }
+
+    async fn read_page<T: DeserializeOwned>(&self, request: Request<'_>) -> Result<Page<T>> {
+        let url = request.url.clone();
+        let call = call(&request);
+        let (body, headers) = self.send_for_page(request).await?;
+        let next = link::next(&headers, &url);
+        match next {
+            // The token goes to nobody whom the settings don't name.
+            Some(next) if !self.is_within(&next) => Err(Error::Redirected {
+                call,
+                location: next.to_string(),
+            }),
+            next => Ok(Page {
+                body,
+                next,
+                date: headers::date(&headers),
+            }),
+        }
+    }
+
+    /// Whether an address belongs to the site.
+    fn is_within(&self, url: &Url) -> bool {
+        url.origin() == self.base.origin() && url.path().starts_with(self.base.path())
+    }
+
+    /// The path of an address of the site, relative to the site's own.
+    fn below<'u>(&self, url: &'u Url) -> &'u str {
+        let path = url.path();
+        path.strip_prefix(self.base.path()).unwrap_or(path)
+    }
+
     /// POST a JSON document that only asks.
     pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T> {
         self.post_as(path, body, Patience::Patient).await
@@ -171,13 +240,22 @@ impl<'a> Client<'a> {
     }
 
     async fn send<T: DeserializeOwned>(&self, request: Request<'_>) -> Result<T> {
+        let (document, _) = self.send_for_page(request).await?;
+        Ok(document)
+    }
+
+    /// The document of a good answer, with its headers.
+    async fn send_for_page<T: DeserializeOwned>(
+        &self,
+        request: Request<'_>,
+    ) -> Result<(T, HeaderMap)> {
         let (mut tries, mut waited) = (0, Duration::ZERO);
         let mut is_renewed = false;
         loop {
             let running = self.enter(&request, tries).await?;
             tries += 1;
             let header = Box::pin(self.authorizer.header()).await?;
-            let (status, body) = match self.attempt(&request, &header, tries).await {
+            let (status, headers, body) = match self.attempt(&request, &header, tries).await {
                 Ok(answer) => {
                     running.went_well();
                     answer
@@ -201,7 +279,7 @@ impl<'a> Client<'a> {
             };
             drop(running);
             match serde_json::from_slice(&body) {
-                Ok(document) => return Ok(document),
+                Ok(document) => return Ok((document, headers)),
                 Err(error) => {
                     let failure = bad_page(&request, status, &body, error.to_string(), tries);
                     self.recover(&request, tries, &mut waited, failure).await?;
@@ -261,13 +339,13 @@ impl<'a> Client<'a> {
         Ok(())
     }
 
-    /// One try: the body of a good answer.
+    /// One try: a good answer.
     async fn attempt(
         &self,
         request: &Request<'_>,
         header: &HeaderValue,
         tries: u32,
-    ) -> Result<(StatusCode, Vec<u8>), Failure> {
+    ) -> Result<(StatusCode, HeaderMap, Vec<u8>), Failure> {
         self.count(|tally| &tally.requests, 1);
         let builder = match request.body {
             Some(body) => self.http.post(request.url.clone()).json(body),
@@ -287,7 +365,7 @@ impl<'a> Client<'a> {
         }
         let body = self.body(request, response, tries).await?;
         if status.is_success() {
-            return Ok((status, body));
+            return Ok((status, headers, body));
         }
         Err(failure(request, status, &headers, &body, tries))
     }

@@ -53,6 +53,11 @@ pub(super) fn is_limited(headers: &HeaderMap) -> bool {
             .is_some_and(|left| left == "0")
 }
 
+/// The site's clock.
+pub(super) fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
+    http_date(headers.get("date")?.to_str().ok()?)
+}
+
 /// How long a site that answered well asks to be left alone, because its budget runs out.
 pub(super) fn spare(headers: &HeaderMap, now: DateTime<Utc>) -> Vec<(Duration, Scope)> {
     let says = Says::new(headers, now);

@@ -6,6 +6,7 @@ mod auth;
 mod budget;
 mod client;
 mod headers;
+mod link;
 mod page;
 mod retry;
 mod transport;
@@ -17,6 +18,7 @@ pub(crate) use address::{is_public, private};
 pub(crate) use answer::Patience;
 pub(crate) use budget::Ceiling;
 pub(crate) use client::{Client, Counters, counted};
+pub(crate) use link::Page;
 pub(crate) use page::{NextOffset, Tokens};
 
 /// What one connection may use of the site and of this machine.

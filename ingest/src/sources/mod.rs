@@ -2,6 +2,9 @@
 //! in [`KINDS`].
 
 mod filter;
+mod git;
+mod github;
+mod gitlab;
 pub(crate) mod jira;
 mod time;
 
@@ -11,7 +14,11 @@ use warehouse::Warehouse;
 use crate::{Connection, Discovery, Limits, Progress, Result, SyncOptions, SyncReport};
 
 /// What can be read, by the name that the settings give it.
-static KINDS: &[(&str, &dyn Connector)] = &[("jira", &jira::Jira)];
+static KINDS: &[(&str, &dyn Connector)] = &[
+    ("jira", &jira::Jira),
+    ("github", &git::Git(&github::GitHub)),
+    ("gitlab", &git::Git(&gitlab::GitLab)),
+];
 
 /// What a kind of source can do. Whatever it does, killed anywhere and begun again it comes to the
 /// same tables: records are landed before any table sees them, and a cursor is committed with rows.
@@ -66,7 +73,9 @@ mod tests {
         other.kind = "trac".into();
         let error = connector(&other).err().unwrap().to_string();
         assert!(
-            error.contains("kind 'trac' is not known; this version reads 'jira'"),
+            error.contains(
+                "kind 'trac' is not known; this version reads 'jira', 'github', 'gitlab'"
+            ),
             "{error}"
         );
     }

@@ -9,9 +9,11 @@
 
 mod absences;
 mod companions;
+mod connectors;
 mod data_center;
 mod engine;
 mod failures;
+mod forges;
 mod histories;
 mod limits;
 mod manifest;

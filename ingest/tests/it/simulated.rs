@@ -239,14 +239,25 @@ async fn wrong_credentials_are_told_in_one_sentence() {
 
 /// What happens to a site, by numbers that a property test may choose and shrink.
 #[derive(Clone, Debug)]
-struct Happening {
-    what: u8,
-    which: usize,
-    value: usize,
-    seconds: i64,
+pub(crate) struct Happening {
+    pub(crate) what: u8,
+    pub(crate) which: usize,
+    pub(crate) value: usize,
+    pub(crate) seconds: i64,
 }
 
-fn happening() -> impl Strategy<Value = Happening> {
+impl Happening {
+    pub(crate) fn of(what: u8, which: usize, value: usize, seconds: i64) -> Self {
+        Self {
+            what,
+            which,
+            value,
+            seconds,
+        }
+    }
+}
+
+pub(crate) fn happening() -> impl Strategy<Value = Happening> {
     (
         0..22u8,
         0..1000usize,
@@ -262,7 +273,7 @@ fn happening() -> impl Strategy<Value = Happening> {
 }
 
 /// Makes a happening; what the site refuses does not happen.
-fn make(world: &mut World, happening: &Happening) {
+pub(crate) fn make(world: &mut World, happening: &Happening) {
     let Happening {
         what,
         which,

@@ -19,18 +19,19 @@ def load(folder, name):
         return json.load(file)
 
 
-def nullable(schema):
+def nullable(schema, lenient=True):
     """Turns OpenAPI 3.0 `nullable` into JSON schema, in place, and drops what only describes."""
     if isinstance(schema, dict):
         # Jira adds properties all the time; the specification of a day cannot forbid them.
-        schema.pop("additionalProperties", None) if schema.get("additionalProperties") is False else None
+        if lenient and schema.get("additionalProperties") is False:
+            schema.pop("additionalProperties")
         if schema.pop("nullable", False) and isinstance(schema.get("type"), str):
             schema["type"] = [schema["type"], "null"]
         for value in schema.values():
-            nullable(value)
+            nullable(value, lenient)
     elif isinstance(schema, list):
         for value in schema:
-            nullable(value)
+            nullable(value, lenient)
 
 
 def validator(specification, path, method):

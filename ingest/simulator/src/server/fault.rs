@@ -17,6 +17,8 @@ pub enum FaultKind {
     EmptyBody,
     /// The connection closes without an answer.
     DroppedConnection,
+    /// The right answer with a text in it replaced, such as a record that breaks its contract.
+    Rewrite { find: String, put: String },
     /// The right answer, late.
     Delay(Duration),
     /// The right records, in the opposite order.

@@ -35,7 +35,7 @@ pub struct RequestLog {
 }
 
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(crate) struct Gate {
     limit: Option<RateLimit>,
     counter: AtomicU64,
     bucket: Mutex<(f64, Instant)>,
@@ -44,7 +44,7 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    pub(super) fn new(limit: Option<RateLimit>) -> Self {
+    pub(crate) fn new(limit: Option<RateLimit>) -> Self {
         let full = if let Some(RateLimit::Bucket { capacity, .. }) = limit {
             capacity
         } else {
@@ -59,24 +59,33 @@ impl Gate {
         }
     }
 
-    pub(super) fn inject(&self, fault: Fault) {
+    pub(crate) fn inject(&self, fault: Fault) {
         lock(&self.faults).push(fault);
     }
 
-    pub(super) fn clear_faults(&self) {
+    pub(crate) fn clear_faults(&self) {
         lock(&self.faults).clear();
     }
 
-    pub(super) fn requests(&self) -> Vec<RequestLog> {
+    pub(crate) fn requests(&self) -> Vec<RequestLog> {
         lock(&self.log).clone()
     }
 
-    pub(super) fn clear_requests(&self) {
+    pub(crate) fn clear_requests(&self) {
         lock(&self.log).clear();
     }
 
+    /// Takes the fault that a request meets, if any.
+    pub(crate) fn met(&self, path: &str) -> Option<FaultKind> {
+        meet(&mut lock(&self.faults), path)
+    }
+
+    pub(crate) fn log(&self, request: RequestLog) {
+        lock(&self.log).push(request);
+    }
+
     /// How long to wait, if this request is one too many.
-    fn too_many(&self) -> Option<Duration> {
+    pub(crate) fn too_many(&self) -> Option<Duration> {
         let count = self.counter.fetch_add(1, Ordering::Relaxed) + 1;
         match self.limit? {
             RateLimit::EveryNth { n, retry_after } => {
@@ -99,7 +108,7 @@ impl Gate {
         }
     }
 
-    fn allowance(&self) -> Option<(u64, u64)> {
+    pub(crate) fn allowance(&self) -> Option<(u64, u64)> {
         match self.limit? {
             RateLimit::EveryNth { n, .. } => {
                 let used = self.counter.load(Ordering::Relaxed) % n.max(1);
@@ -127,7 +136,7 @@ pub(super) async fn pass(
     tokio::time::sleep(shared.settings.latency).await;
     let response = admit(&shared, &path, request, next).await;
     let status = response.status().as_u16();
-    lock(&shared.gate.log).push(RequestLog {
+    shared.gate.log(RequestLog {
         method,
         path,
         query,
@@ -139,7 +148,7 @@ pub(super) async fn pass(
 }
 
 async fn admit(shared: &Shared, path: &str, request: Request, next: Next) -> Response {
-    let fault = meet(&mut lock(&shared.gate.faults), path);
+    let fault = shared.gate.met(path);
     match fault {
         Some(FaultKind::Status(status)) => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -191,6 +200,7 @@ async fn admit(shared: &Shared, path: &str, request: Request, next: Next) -> Res
             })
             .await
         }
+        Some(FaultKind::Rewrite { find, put }) => rewritten(response, &find, &put).await,
         _ => response,
     }
 }
@@ -264,7 +274,7 @@ fn allowance_headers(shared: &Shared, headers: &mut HeaderMap, limit: u64, left:
     headers.insert("X-RateLimit-NearLimit", HeaderValue::from_static(near));
 }
 
-async fn halve(response: Response) -> Response {
+pub(crate) async fn halve(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
     parts.headers.remove(header::CONTENT_LENGTH);
@@ -291,8 +301,17 @@ async fn rearrange(response: Response, change: impl FnOnce(&mut Vec<Value>)) -> 
     Response::from_parts(parts, Body::from(page.to_string()))
 }
 
+/// The answer with a text in it replaced.
+pub(crate) async fn rewritten(response: Response, find: &str, put: &str) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let text = String::from_utf8_lossy(&body).replace(find, put);
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(text))
+}
+
 /// A body that fails before its first byte, so that the connection closes.
-struct Broken;
+pub(crate) struct Broken;
 
 impl HttpBody for Broken {
     type Data = Bytes;

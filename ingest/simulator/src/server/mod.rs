@@ -3,8 +3,8 @@
 mod agile;
 mod call;
 mod changelog;
-mod fault;
-mod gate;
+pub(crate) mod fault;
+pub(crate) mod gate;
 mod issues;
 mod oauth;
 mod reference;

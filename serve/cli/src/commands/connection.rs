@@ -53,6 +53,7 @@ pub(crate) async fn run(command: Command, invocation: Invocation) -> anyhow::Res
     };
     let connection = super::sync::connection(setting, warehouse.as_ref())?;
     let site = ingest::discover(&connection).await?;
+    let is_forge = matches!(connection.kind.as_str(), "github" | "gitlab");
     match command {
         Command::Test { .. } if invocation.json => super::print_json(&json!({
             "site_url": site.site_url,
@@ -65,12 +66,13 @@ pub(crate) async fn run(command: Command, invocation: Invocation) -> anyhow::Res
             "boards": site.boards.len(),
             "notes": site.notes,
         }))?,
-        Command::Test { .. } => test(&site),
+        Command::Test { .. } => test(&site, is_forge),
         Command::Discover { .. } if invocation.json => super::print_json(&json!({
             "projects": site.projects,
             "boards": site.boards,
             "notes": site.notes,
         }))?,
+        Command::Discover { .. } if is_forge => repositories(&site),
         Command::Discover { .. } => discover(&site),
         Command::Fields { .. } if invocation.json => {
             let points: serde_json::Map<_, _> = site
@@ -82,11 +84,17 @@ pub(crate) async fn run(command: Command, invocation: Invocation) -> anyhow::Res
                 &json!({"fields": site.fields, "story_points": points, "notes": site.notes}),
             )?;
         }
+        Command::Fields { .. } if is_forge => {
+            println!(
+                "repositories have no fields to be understood; connection discover lists them"
+            );
+        }
         Command::Fields { .. } => fields(&site),
     }
     let missing: Vec<_> = site.permissions.iter().filter(|(_, has)| !has).collect();
     if site.projects.is_empty() {
-        return Ok(Outcome::Partly("the account sees no project".to_string()));
+        let what = if is_forge { "repository" } else { "project" };
+        return Ok(Outcome::Partly(format!("the account sees no {what}")));
     }
     if !missing.is_empty() {
         let names: Vec<_> = missing.iter().map(|(name, _)| name.as_str()).collect();
@@ -105,7 +113,7 @@ fn granted(site: &Discovery) -> serde_json::Map<String, serde_json::Value> {
         .collect()
 }
 
-fn test(site: &Discovery) {
+fn test(site: &Discovery, is_forge: bool) {
     let off = (site.source_time - chrono::Utc::now()).num_seconds();
     println!(
         "site         {} (version {})",
@@ -125,11 +133,23 @@ fn test(site: &Discovery) {
             if *has { "yes" } else { "NO" }
         );
     }
-    println!(
-        "sees         {} projects, {} boards",
-        site.projects.len(),
-        site.boards.len()
-    );
+    if is_forge {
+        println!("sees         {} repositories", site.projects.len());
+    } else {
+        println!(
+            "sees         {} projects, {} boards",
+            site.projects.len(),
+            site.boards.len()
+        );
+    }
+    notes(site);
+}
+
+fn repositories(site: &Discovery) {
+    println!("{} repositories:", site.projects.len());
+    for name in &site.projects {
+        println!("  {}", clean(name));
+    }
     notes(site);
 }
 

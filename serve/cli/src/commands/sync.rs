@@ -133,7 +133,20 @@ pub(crate) fn connection(
     let secret = |key: &str, text: &str| {
         settings::resolve_secret(&format!("connections.{name}.{key}"), text).map(Secret::new)
     };
-    let auth = match setting.auth.as_str() {
+    let (public, usual) = match setting.kind.as_str() {
+        "github" => ("https://api.github.com", "bearer"),
+        "gitlab" => ("https://gitlab.com", "bearer"),
+        _ => ("", "basic"),
+    };
+    let or = |given: &str, usual: &str| if given.is_empty() { usual } else { given }.to_string();
+    let url = or(&setting.url, public);
+    if url.is_empty() {
+        return Err(SettingsError(format!(
+            "connections.{name}.url is missing; write it like https://acme.atlassian.net"
+        ))
+        .into());
+    }
+    let auth = match or(&setting.auth, usual).as_str() {
         "basic" => Auth::Basic,
         "bearer" => Auth::Bearer,
         "oauth" => Auth::OAuth,
@@ -149,7 +162,7 @@ pub(crate) fn connection(
     let connection = Connection {
         name: name.clone(),
         kind: setting.kind.clone(),
-        url: setting.url.clone(),
+        url,
         auth,
         email: setting.email.clone(),
         token: secret("token", &setting.token)?,

@@ -83,8 +83,11 @@ pub(crate) struct Connection {
     pub(crate) name: String,
     #[serde(default = "jira")]
     pub(crate) kind: String,
+    /// Empty for the public address of the kind.
+    #[serde(default)]
     pub(crate) url: String,
-    #[serde(default = "basic")]
+    /// Empty for what the kind takes.
+    #[serde(default)]
     pub(crate) auth: String,
     #[serde(default)]
     pub(crate) email: String,
@@ -158,10 +161,6 @@ fn jira() -> String {
 
 fn eight() -> i64 {
     8
-}
-
-fn basic() -> String {
-    "basic".to_string()
 }
 
 impl Settings {

@@ -1,0 +1,27 @@
+select
+    connection,
+    pull_request_id,
+    repository_id,
+    number,
+    title,
+    state,
+    is_draft,
+    author_id,
+    author_name,
+    head_repository_id,
+    head_branch,
+    base_branch,
+    head_sha,
+    merge_commit_sha,
+    created_at,
+    updated_at,
+    first_review_at,
+    merged_at,
+    closed_at,
+    merged_by_id,
+    additions,
+    deletions,
+    changed_files,
+    commit_count
+from git.pull_requests
+where deleted_at is null
