@@ -11,9 +11,6 @@ use warehouse::meta::Quarantined;
 
 use crate::{Error, Result};
 
-/// Most quarantined records that a run knows of, to release them once they are read well.
-const KNOWN_QUARANTINED: u32 = 10_000;
-
 /// Payload of a record that the source named but didn't hand out.
 const WITHHELD: &str = "null";
 
@@ -86,7 +83,8 @@ impl<'a> Landing<'a> {
         run_id: &str,
         live: bool,
     ) -> Result<Self> {
-        let known = warehouse.meta().quarantined(KNOWN_QUARANTINED).await?;
+        let meta = warehouse.meta();
+        let known = meta.quarantined_keys(connection, WITHHELD).await?;
         let mut landing = Self {
             warehouse,
             connection: connection.to_string(),
@@ -95,11 +93,8 @@ impl<'a> Landing<'a> {
             quarantined: HashSet::new(),
             withheld: BTreeSet::new(),
         };
-        for record in known
-            .into_iter()
-            .filter(|record| record.connection == connection)
-        {
-            landing.remember(record);
+        for (stream, key, is_withheld) in known {
+            landing.remember((stream, key), is_withheld);
         }
         Ok(landing)
     }
@@ -192,7 +187,8 @@ impl<'a> Landing<'a> {
             seen_at: Utc::now(),
         };
         self.warehouse.meta().quarantine(&quarantined).await?;
-        self.remember(quarantined);
+        let is_withheld = quarantined.payload == WITHHELD;
+        self.remember((quarantined.stream, quarantined.key), is_withheld);
         Ok(())
     }
 
@@ -202,9 +198,8 @@ impl<'a> Landing<'a> {
             .await
     }
 
-    fn remember(&mut self, record: Quarantined) {
-        let id = (record.stream, record.key);
-        if record.payload == WITHHELD {
+    fn remember(&mut self, id: (String, String), is_withheld: bool) {
+        if is_withheld {
             self.withheld.insert(id.clone());
         } else {
             self.withheld.remove(&id);

@@ -17,6 +17,7 @@ mod matrix;
 mod recorded;
 mod simulated;
 mod site;
+mod webhooks;
 
 use std::time::Duration;
 

@@ -239,14 +239,14 @@ async fn wrong_credentials_are_told_in_one_sentence() {
 
 /// What happens to a site, by numbers that a property test may choose and shrink.
 #[derive(Clone, Debug)]
-struct Happening {
+pub(crate) struct Happening {
     what: u8,
     which: usize,
     value: usize,
     seconds: i64,
 }
 
-fn happening() -> impl Strategy<Value = Happening> {
+pub(crate) fn happening() -> impl Strategy<Value = Happening> {
     (
         0..20u8,
         0..1000usize,
@@ -263,6 +263,13 @@ fn happening() -> impl Strategy<Value = Happening> {
 
 /// Makes a happening; what the site refuses does not happen.
 fn make(world: &mut World, happening: &Happening) {
+    if let Some(edit) = edit_of(world, happening) {
+        let _ = world.apply_now(edit);
+    }
+}
+
+/// The edit that a happening is at this site; time passes before it.
+pub(crate) fn edit_of(world: &mut World, happening: &Happening) -> Option<Edit> {
     let Happening {
         what,
         which,
@@ -282,7 +289,7 @@ fn make(world: &mut World, happening: &Happening) {
         .map(|project| project.workflow.clone())
         .unwrap_or_default();
     let status = workflow[value % workflow.len()];
-    let edit = match what {
+    Some(match what {
         0..=2 => Edit::SetStatus { issue, status },
         3 => Edit::SetPoints {
             issue,
@@ -329,12 +336,11 @@ fn make(world: &mut World, happening: &Happening) {
                 issue,
                 worklog: entry.id,
             },
-            None => return,
+            None => return None,
         },
         18 => Edit::Delete { issue },
         _ => Edit::LogWork { issue, seconds: 60 },
-    };
-    let _ = world.apply_now(edit);
+    })
 }
 
 /// Edits the site while it is read: one happening after each batch of issues.

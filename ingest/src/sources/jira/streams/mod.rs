@@ -5,6 +5,7 @@ pub(crate) mod children;
 pub(crate) mod fetch;
 pub(crate) mod issues;
 pub(crate) mod listings;
+pub(crate) mod named;
 pub(crate) mod reference;
 pub(crate) mod sweep;
 pub(crate) mod whole;
