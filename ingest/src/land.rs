@@ -15,9 +15,6 @@ use crate::{Error, Result};
 /// that an older version refused are mapped once more.
 pub(crate) const MAPPING_VERSION: i64 = 1;
 
-/// Most quarantined records that a run knows of, to release them once they are read well.
-const KNOWN_QUARANTINED: u32 = 10_000;
-
 /// Payload of a record that the source named but didn't hand out.
 const WITHHELD: &str = "null";
 
@@ -92,7 +89,8 @@ impl<'a> Landing<'a> {
         run_id: &str,
         live: bool,
     ) -> Result<Self> {
-        let known = warehouse.meta().quarantined(KNOWN_QUARANTINED).await?;
+        let meta = warehouse.meta();
+        let known = meta.quarantined_keys(connection, WITHHELD).await?;
         let mut landing = Self {
             warehouse,
             connection: connection.to_string(),
@@ -102,15 +100,13 @@ impl<'a> Landing<'a> {
             withheld: BTreeSet::new(),
             older: Vec::new(),
         };
-        for record in known
-            .into_iter()
-            .filter(|record| record.connection == connection)
-        {
-            if record.mapping_version < MAPPING_VERSION && record.payload != WITHHELD {
-                let refused = Received::new(&record.key, &record.payload);
-                landing.older.push((record.stream.clone(), refused));
+        for (stream, key, is_withheld) in known {
+            landing.remember((stream, key), is_withheld);
+        }
+        for (stream, key, payload) in meta.refused_before(connection, MAPPING_VERSION).await? {
+            if payload != WITHHELD {
+                landing.older.push((stream, Received::new(key, payload)));
             }
-            landing.remember(record);
         }
         Ok(landing)
     }
@@ -204,7 +200,8 @@ impl<'a> Landing<'a> {
             mapping_version: MAPPING_VERSION,
         };
         self.warehouse.meta().quarantine(&quarantined).await?;
-        self.remember(quarantined);
+        let is_withheld = quarantined.payload == WITHHELD;
+        self.remember((quarantined.stream, quarantined.key), is_withheld);
         Ok(())
     }
 
@@ -214,9 +211,8 @@ impl<'a> Landing<'a> {
             .await
     }
 
-    fn remember(&mut self, record: Quarantined) {
-        let id = (record.stream, record.key);
-        if record.payload == WITHHELD {
+    fn remember(&mut self, id: (String, String), is_withheld: bool) {
+        if is_withheld {
             self.withheld.insert(id.clone());
         } else {
             self.withheld.remove(&id);

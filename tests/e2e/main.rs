@@ -19,6 +19,7 @@ mod sign_in;
 mod truth;
 mod twice;
 mod webhooks;
+mod work;
 
 use serde_json::{Value, json};
 use tests::{Product, Server};
@@ -89,6 +90,23 @@ async fn contents(product: &Product) -> Vec<(&'static str, Vec<Value>)> {
         contents.push((table, answer.json()["rows"].as_array().unwrap().clone()));
     }
     contents
+}
+
+/// Opens what a product has written, beside it.
+trait Opened {
+    async fn warehouse(&self) -> warehouse::Warehouse;
+}
+
+impl Opened for Product {
+    async fn warehouse(&self) -> warehouse::Warehouse {
+        let path = self.path().join("data").display().to_string();
+        let config = warehouse::Config {
+            store_url: format!("file:{path}/lake"),
+            metadata_url: format!("sqlite:{path}/meta.db"),
+            ..warehouse::Config::default()
+        };
+        warehouse::Warehouse::open(&config).await.unwrap()
+    }
 }
 
 /// Fails with the first difference between two products.

@@ -3,7 +3,8 @@
 use simulator::signature;
 use tests::{Answer, Product, Server};
 use warehouse::meta::InboxRow;
-use warehouse::{Config, Warehouse};
+
+use crate::Opened;
 
 const PATH: &str = "/api/v1/webhooks/jira";
 const SECRET: &str = "It's a Secret to Everybody";
@@ -32,13 +33,7 @@ fn code(answer: &Answer) -> String {
 
 /// What the inbox of a product holds, the oldest first.
 async fn events(product: &Product) -> Vec<InboxRow> {
-    let path = product.path().join("data").display().to_string();
-    let config = Config {
-        store_url: format!("file:{path}/lake"),
-        metadata_url: format!("sqlite:{path}/meta.db"),
-        ..Config::default()
-    };
-    let warehouse = Warehouse::open(&config).await.unwrap();
+    let warehouse = product.warehouse().await;
     let mut events = warehouse.meta().inbox(100_000).await.unwrap();
     events.reverse();
     events

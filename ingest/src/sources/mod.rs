@@ -11,6 +11,7 @@ mod time;
 use futures::future::BoxFuture;
 use warehouse::Warehouse;
 
+use crate::inbox::Events;
 use crate::{Connection, Discovery, Limits, Progress, Result, SyncOptions, SyncReport};
 
 /// What can be read, by the name that the settings give it.
@@ -35,6 +36,11 @@ pub(crate) trait Connector: Sync {
 
     /// Rebuilds the tables from the raw zone, without calling the source.
     fn replay<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<SyncReport>>;
+
+    /// How it reacts to events, if it sends any.
+    fn events(&self) -> Option<&dyn Events> {
+        None
+    }
 }
 
 /// One run over one connection.

@@ -23,6 +23,7 @@ mod recorded;
 mod sign_in;
 mod simulated;
 mod site;
+mod webhooks;
 
 use std::time::Duration;
 

@@ -9,7 +9,7 @@ use simulator::{Settings, Simulator};
 use crate::site::{Issue, Site};
 use crate::{Lake, SyncOptions, connection, options};
 
-fn folder() -> Option<PathBuf> {
+pub(crate) fn folder() -> Option<PathBuf> {
     let folder = std::env::var_os("SPRINT_REPORTS_TEST_DATA").map(PathBuf::from);
     if folder.is_none() {
         println!("skipped: SPRINT_REPORTS_TEST_DATA names no folder with recorded payloads");

@@ -274,6 +274,13 @@ pub(crate) fn happening() -> impl Strategy<Value = Happening> {
 
 /// Makes a happening; what the site refuses does not happen.
 pub(crate) fn make(world: &mut World, happening: &Happening) {
+    if let Some(edit) = edit_of(world, happening) {
+        let _ = world.apply_now(edit);
+    }
+}
+
+/// The edit that a happening is at this site; time passes before it.
+pub(crate) fn edit_of(world: &mut World, happening: &Happening) -> Option<Edit> {
     let Happening {
         what,
         which,
@@ -293,7 +300,7 @@ pub(crate) fn make(world: &mut World, happening: &Happening) {
         .map(|project| project.workflow.clone())
         .unwrap_or_default();
     let status = workflow[value % workflow.len()];
-    let edit = match what {
+    Some(match what {
         0..=2 => Edit::SetStatus { issue, status },
         3 => Edit::SetPoints {
             issue,
@@ -340,7 +347,7 @@ pub(crate) fn make(world: &mut World, happening: &Happening) {
                 issue,
                 worklog: entry.id,
             },
-            None => return,
+            None => return None,
         },
         18 => Edit::Delete { issue },
         19 => Edit::LinkRemote {
@@ -352,11 +359,10 @@ pub(crate) fn make(world: &mut World, happening: &Happening) {
                 issue,
                 link: link.id,
             },
-            None => return,
+            None => return None,
         },
         _ => Edit::LogWork { issue, seconds: 60 },
-    };
-    let _ = world.apply_now(edit);
+    })
 }
 
 /// Edits the site while it is read: one happening after each batch of issues.

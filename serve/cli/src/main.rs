@@ -57,6 +57,10 @@ enum Command {
     Connection(commands::connection::Command),
     /// Serve reports over HTTP, SQL over the PostgreSQL protocol
     Serve(commands::serve::Arguments),
+    /// Work off the webhooks of the connections until it is stopped
+    Work,
+    /// Serve and work in one process
+    All(commands::serve::Arguments),
     /// Print the description of the REST interface (OpenAPI 3.1)
     Openapi,
     /// Say what is wrong with the set-up, and what to do
@@ -127,6 +131,8 @@ async fn run(command: Command, invocation: Invocation) -> anyhow::Result<Outcome
             Box::pin(commands::connection::run(command, invocation)).await
         }
         Command::Serve(arguments) => Box::pin(commands::serve::run(arguments, invocation)).await,
+        Command::Work => Box::pin(commands::work::run(invocation)).await,
+        Command::All(arguments) => Box::pin(commands::all::run(arguments, invocation)).await,
         Command::Openapi => commands::openapi::run(),
         Command::Check => Box::pin(commands::check::run(invocation)).await,
     }

@@ -189,7 +189,7 @@ impl MetaDb {
                (select event_id as due, sum(bytes) over (order by event_id) - bytes as before
                 from inbox where connection = ?1 and state = 'pending' and due_at <= ?2
                 order by event_id limit ?3)
-             on due = event_id and before < ?4 order by event_id",
+             on due = event_id and (before = 0 or before < ?4) order by event_id",
         )
         .bind(connection)
         .bind(to_text(Utc::now()))
@@ -227,22 +227,18 @@ impl MetaDb {
         all.commit().await.map_err(failed())
     }
 
-    /// Puts pending events off, each until an instant.
-    pub async fn postpone_events(
-        &self,
-        events: &[(i64, DateTime<Utc>)],
-        reason: &str,
-    ) -> Result<()> {
+    /// Puts pending events off, each until an instant and for a reason.
+    pub async fn postpone_events(&self, events: &[(i64, DateTime<Utc>, &str)]) -> Result<()> {
         let failed = || Error::meta("putting events off");
         let mut all = self.pool.begin().await.map_err(failed())?;
-        for (event_id, due_at) in events {
+        for (event_id, due_at, reason) in events {
             sqlx::query(
                 "update inbox set attempts = attempts + 1, due_at = ?2, reason = ?3
                  where event_id = ?1 and state = 'pending'",
             )
             .bind(event_id)
             .bind(to_text(*due_at))
-            .bind(reason)
+            .bind(*reason)
             .execute(&mut *all)
             .await
             .map_err(failed())?;
@@ -272,6 +268,35 @@ impl MetaDb {
             .execute(&self.pool)
             .await
             .map_err(Error::meta("forgetting old events"))?;
+        Ok(gone.rows_affected())
+    }
+
+    /// Keeps the newest refused events of a connection, and of the quarantine's records of them.
+    pub async fn trim_refused(&self, connection: &str, stream: &str, keep: u32) -> Result<u64> {
+        let failed = || Error::meta("forgetting refused events");
+        let mut all = self.pool.begin().await.map_err(failed())?;
+        sqlx::query(
+            "delete from quarantine where connection = ?1 and stream = ?2 and key in
+             (select identifier from inbox where connection = ?1 and state = 'refused'
+              order by event_id desc limit -1 offset ?3)",
+        )
+        .bind(connection)
+        .bind(stream)
+        .bind(keep)
+        .execute(&mut *all)
+        .await
+        .map_err(failed())?;
+        let gone = sqlx::query(
+            "delete from inbox where event_id in
+             (select event_id from inbox where connection = ?1 and state = 'refused'
+              order by event_id desc limit -1 offset ?2)",
+        )
+        .bind(connection)
+        .bind(keep)
+        .execute(&mut *all)
+        .await
+        .map_err(failed())?;
+        all.commit().await.map_err(failed())?;
         Ok(gone.rows_affected())
     }
 

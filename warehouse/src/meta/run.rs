@@ -16,7 +16,7 @@ pub struct RunRow {
     pub run_id: String,
     /// Pipeline or command.
     pub pipeline: String,
-    /// What started it: `command` or `schedule`.
+    /// What started it: `command`, `schedule` or `event`.
     pub trigger: String,
     /// `running`, `succeeded`, `failed`, `skipped` or `cancelled`.
     pub status: String,
@@ -73,7 +73,7 @@ impl MetaDb {
     /// Records the start of a run and returns its id. Runs of the same pipeline whose process has
     /// ended without saying so are closed as failed.
     pub async fn start_run(&self, pipeline: &str, trigger: &str) -> Result<String> {
-        self.close_orphans(pipeline).await?;
+        self.close_ended_runs(pipeline).await?;
         let run_id = uuid::Uuid::now_v7().to_string();
         sqlx::query(
             "insert into runs (run_id, pipeline, trigger, status, process, started_at)
@@ -181,7 +181,8 @@ impl MetaDb {
             .map_err(Error::meta("reading steps"))
     }
 
-    async fn close_orphans(&self, pipeline: &str) -> Result<()> {
+    /// Closes runs of a pipeline as failed whose process has ended without saying so.
+    pub async fn close_ended_runs(&self, pipeline: &str) -> Result<()> {
         let failed = || Error::meta("closing ended runs");
         let rows = sqlx::query(
             "select run_id, process from runs where status = 'running' and pipeline = ?",

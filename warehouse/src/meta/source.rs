@@ -121,6 +121,50 @@ impl MetaDb {
         Ok(())
     }
 
+    /// Stream and key of every record of a connection in quarantine, and whether its payload is the one
+    /// given.
+    pub async fn quarantined_keys(
+        &self,
+        connection: &str,
+        payload: &str,
+    ) -> Result<Vec<(String, String, bool)>> {
+        let failed = || Error::meta("reading the quarantine");
+        let rows = sqlx::query(
+            "select stream, key, payload = ? as is_it from quarantine where connection = ?",
+        )
+        .bind(payload)
+        .bind(connection)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed())?;
+        let read = rows
+            .iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)));
+        read.collect::<Result<_, sqlx::Error>>().map_err(failed())
+    }
+
+    /// Stream, key and payload of the records of a connection that a mapping older than a version
+    /// refused.
+    pub async fn refused_before(
+        &self,
+        connection: &str,
+        mapping_version: i64,
+    ) -> Result<Vec<(String, String, String)>> {
+        let failed = || Error::meta("reading the quarantine");
+        let rows = sqlx::query(
+            "select stream, key, payload from quarantine where connection = ? and mapping_version < ?",
+        )
+        .bind(connection)
+        .bind(mapping_version)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed())?;
+        let read = rows
+            .iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)));
+        read.collect::<Result<_, sqlx::Error>>().map_err(failed())
+    }
+
     /// Records in quarantine, newest first.
     pub async fn quarantined(&self, limit: u32) -> Result<Vec<Quarantined>> {
         let rows = sqlx::query("select * from quarantine order by seen_at desc limit ?")

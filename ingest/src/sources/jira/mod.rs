@@ -13,15 +13,18 @@ mod document;
 mod fields;
 mod greet;
 mod jql;
+mod react;
 mod replay;
 mod rows;
 mod run;
 mod sprint_field;
 mod streams;
+mod webhook;
 
 use futures::future::BoxFuture;
 
 use super::{Connector, Job, filter, time};
+use crate::inbox::Events;
 use crate::{Connection, Discovery, Limits, Result, SyncReport};
 
 /// Reads Jira sites.
@@ -53,5 +56,9 @@ impl Connector for Jira {
             job.run_id,
             job.progress,
         ))
+    }
+
+    fn events(&self) -> Option<&dyn Events> {
+        Some(self)
     }
 }

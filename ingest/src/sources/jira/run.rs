@@ -39,23 +39,23 @@ const TRAILING: Duration = Duration::from_secs(36 * 3600);
 const SWEPT: &str = "swept_ms";
 
 /// A sync that is under way.
-struct Sync<'a> {
-    warehouse: &'a Warehouse,
-    connection: &'a Connection,
-    options: &'a SyncOptions,
-    run_id: &'a str,
-    progress: &'a dyn Progress,
-    api: Api<'a>,
-    landing: Landing<'a>,
-    reports: Vec<StreamReport>,
-    notes: Vec<Note>,
+pub(super) struct Sync<'a> {
+    pub(super) warehouse: &'a Warehouse,
+    pub(super) connection: &'a Connection,
+    pub(super) options: &'a SyncOptions,
+    pub(super) run_id: &'a str,
+    pub(super) progress: &'a dyn Progress,
+    pub(super) api: Api<'a>,
+    pub(super) landing: Landing<'a>,
+    pub(super) reports: Vec<StreamReport>,
+    pub(super) notes: Vec<Note>,
     /// What the step under way has to say beside its numbers.
-    details: Details,
-    people: People,
+    pub(super) details: Details,
+    pub(super) people: People,
     /// Records of listings that name people.
-    leading: Vec<Received>,
+    pub(super) leading: Vec<Received>,
     /// Worklogs of issues that came into sight.
-    sighted: StreamReport,
+    pub(super) sighted: StreamReport,
 }
 
 /// A step that is under way.
@@ -231,7 +231,10 @@ impl<'a> Sync<'a> {
     }
 
     /// Reads the full listings of some streams.
-    async fn listings(&self, streams: &[&'static str]) -> Result<HashMap<&'static str, Fetched>> {
+    pub(super) async fn listings(
+        &self,
+        streams: &[&'static str],
+    ) -> Result<HashMap<&'static str, Fetched>> {
         let stored = Stored {
             boards: self.ids(BOARDS, "board_id").await?,
             projects: self.ids(PROJECTS, "project_id").await?,
@@ -264,7 +267,7 @@ impl<'a> Sync<'a> {
     }
 
     /// Makes the tables of a stream equal to its listing.
-    fn write_listing<'s>(
+    pub(super) fn write_listing<'s>(
         &'s mut self,
         stream: &'static str,
         listing: Result<Listing>,
@@ -472,7 +475,7 @@ impl<'a> Sync<'a> {
     }
 
     /// Maps all issues anew from the raw zone, because what their mapping depends on has changed.
-    async fn remap(&mut self, context: &Context) -> Result<()> {
+    pub(super) async fn remap(&mut self, context: &Context) -> Result<()> {
         tracing::info!(connection = self.connection.name, "issues are mapped anew");
         let text =
             "fields, boards or statuses have changed; stored issues were mapped anew".to_string();

@@ -1,5 +1,7 @@
 //! `check`: what is wrong with the set-up, and what to do.
 
+use std::collections::BTreeSet;
+
 use ingest::Connection;
 use serde::Serialize;
 use warehouse::Warehouse;
@@ -7,6 +9,9 @@ use warehouse::Warehouse;
 use crate::Invocation;
 use crate::exit::Outcome;
 use crate::settings::Settings;
+
+/// Webhooks that wait longer are a finding.
+const LATE_MINUTES: i64 = 10;
 
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
@@ -44,6 +49,7 @@ pub(crate) async fn run(invocation: Invocation) -> anyhow::Result<Outcome> {
             findings.push(Finding::good("store", &settings.store.url));
             findings.push(Finding::good("metadata", &settings.metadata.url));
             findings.push(releases(warehouse).await);
+            findings.extend(webhooks(warehouse, &settings).await);
         }
         Err(error) => findings.push(Finding::bad("store and metadata", error.to_string())),
     }
@@ -74,6 +80,47 @@ async fn releases(warehouse: &Warehouse) -> Finding {
         Ok(None) => Finding::good("release", "none yet; run `sync`, then `refresh`"),
         Err(error) => Finding::bad("release", error.to_string()),
     }
+}
+
+/// Events that wait or were refused, of every connection that accepts webhooks or has some.
+async fn webhooks(warehouse: &Warehouse, settings: &Settings) -> Vec<Finding> {
+    let counts = match warehouse.meta().inbox_counts().await {
+        Ok(counts) => counts,
+        Err(error) => return vec![Finding::bad("webhooks", error.to_string())],
+    };
+    let accepting = settings.connections.iter();
+    let accepting = accepting.filter(|connection| !connection.webhook_secret.is_empty());
+    let mut names: BTreeSet<&str> = accepting
+        .map(|connection| connection.name.as_str())
+        .collect();
+    names.extend(counts.iter().map(|count| count.connection.as_str()));
+    let finding = |name: &str| {
+        let of = |state: &str| {
+            let mut counts = counts.iter();
+            counts.find(|count| count.connection == name && count.state == state)
+        };
+        let refused = of("refused").map_or(0, |count| count.events);
+        let refused = match refused {
+            0 => String::new(),
+            refused => format!(
+                "; {refused} were refused, `select * from system.quarantine where stream = 'webhooks'` says why"
+            ),
+        };
+        let what = format!("webhooks {name}");
+        let Some(pending) = of("pending") else {
+            return Finding::good(what, format!("none wait{refused}"));
+        };
+        let minutes = (chrono::Utc::now() - pending.oldest).num_minutes();
+        let says = format!("{} wait, the oldest for {minutes} min", pending.events);
+        match minutes < LATE_MINUTES {
+            true => Finding::good(what, says + &refused),
+            false => Finding::bad(
+                what,
+                format!("{says}; run `work` or `all`, its log says why they wait{refused}"),
+            ),
+        }
+    };
+    names.into_iter().map(finding).collect()
 }
 
 fn models() -> Finding {

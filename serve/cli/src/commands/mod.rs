@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub(crate) mod all;
 pub(crate) mod check;
 pub(crate) mod connection;
 pub(crate) mod demo;
@@ -9,6 +10,7 @@ pub(crate) mod release;
 pub(crate) mod serve;
 pub(crate) mod sql;
 pub(crate) mod sync;
+pub(crate) mod work;
 
 use warehouse::Warehouse;
 

@@ -263,7 +263,7 @@ impl Reader<'_, '_> {
 
     /// Stored sub-tasks that are in other sprints than their parent now is: they follow it, and are not
     /// updated for that.
-    async fn followers(&self, batch: &Batch, rows: &[schemas::Row]) -> Result<Vec<i64>> {
+    pub(super) async fn followers(&self, batch: &Batch, rows: &[schemas::Row]) -> Result<Vec<i64>> {
         let sprints: HashMap<i64, &Value> = rows
             .iter()
             .filter_map(|row| Some((rows::row_id(row, "issue_id")?, row.get("sprint_ids")?)))
@@ -289,7 +289,7 @@ impl Reader<'_, '_> {
     }
 
     /// Stored issues by id.
-    async fn stored(&self, ids: &[i64]) -> Result<Vec<schemas::Row>> {
+    pub(super) async fn stored(&self, ids: &[i64]) -> Result<Vec<schemas::Row>> {
         let connection = &self.context.connection;
         let Some(filter) = filter::among(connection, &["issue_id"], ids) else {
             return Ok(Vec::new());
@@ -328,7 +328,7 @@ impl Reader<'_, '_> {
     }
 
     /// Whole issues with all their history entries.
-    async fn fetch(&mut self, ids: &[i64]) -> Result<Batch> {
+    pub(super) async fn fetch(&mut self, ids: &[i64]) -> Result<Batch> {
         let open = ids.iter().filter(|id| !self.given_up.contains(id));
         let ids: Vec<i64> = open.copied().collect();
         let whole = whole::whole(self.api, &ids).await?;
@@ -356,7 +356,10 @@ impl Reader<'_, '_> {
     }
 
     /// Lands a batch and appends its history entries; returns the rows of the issues.
-    async fn land(&mut self, batch: &Batch) -> Result<(Vec<schemas::Row>, batch::Reach)> {
+    pub(super) async fn land(
+        &mut self,
+        batch: &Batch,
+    ) -> Result<(Vec<schemas::Row>, batch::Reach)> {
         let received_at = batch::land(self.landing, batch).await?;
         let commit = Commit {
             run_id: self.run_id.to_string(),

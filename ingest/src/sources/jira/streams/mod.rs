@@ -6,6 +6,7 @@ pub(crate) mod children;
 pub(crate) mod fetch;
 pub(crate) mod issues;
 pub(crate) mod listings;
+pub(crate) mod named;
 pub(crate) mod people;
 pub(crate) mod reference;
 pub(crate) mod remote_links;

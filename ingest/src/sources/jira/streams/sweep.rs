@@ -54,7 +54,7 @@ enum State {
 
 /// A finding, as it is landed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Absence {
+pub(super) struct Absence {
     state: State,
     reason: Option<String>,
 }
@@ -169,6 +169,18 @@ impl Reader<'_, '_> {
         for part in missing.chunks(self.batch_issues) {
             findings.extend(self.looked_up(&stored, part).await?);
         }
+        let before = self.issues.changed();
+        self.record(&findings).await?;
+        self.progress.event(&Event::Finished {
+            stream: SWEEP,
+            records: shown.len() as u64,
+            changed: self.issues.changed() - before,
+        });
+        Ok(alarms(&stored, &findings))
+    }
+
+    /// Lands findings and writes them.
+    pub(super) async fn record(&mut self, findings: &[(i64, Absence)]) -> Result<()> {
         let records: Vec<Received> = findings
             .iter()
             .filter_map(|(id, finding)| {
@@ -184,22 +196,9 @@ impl Reader<'_, '_> {
         };
         let at = self.landing.land(ABSENCES, &records).await?;
         fault::point("ingest.absences.landed")?;
-        let before = self.issues.changed();
-        apply(
-            self.warehouse,
-            &connection,
-            &records,
-            at,
-            &commit,
-            &mut self.issues,
-        )
-        .await?;
-        self.progress.event(&Event::Finished {
-            stream: SWEEP,
-            records: shown.len() as u64,
-            changed: self.issues.changed() - before,
-        });
-        Ok(alarms(&stored, &findings))
+        let connection = &self.context.connection;
+        let report = &mut self.issues;
+        apply(self.warehouse, connection, &records, at, &commit, report).await
     }
 
     /// Keys of the projects of some issues, as far as they are stored and live.
@@ -278,6 +277,11 @@ impl Reader<'_, '_> {
 }
 
 impl Absence {
+    /// Of an issue that is known to be deleted or out of reach.
+    pub(super) fn gone(reason: &str) -> Self {
+        Self::of(State::Gone, Some(reason))
+    }
+
     fn of(state: State, reason: Option<&str>) -> Self {
         Self {
             state,

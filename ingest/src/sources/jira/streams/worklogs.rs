@@ -124,6 +124,44 @@ impl Reader<'_, '_> {
         Ok(())
     }
 
+    /// Reads worklogs that events named; the cursor stays where it is. Returns those that are not as the
+    /// events tell: written ones that the site doesn't show, deleted ones that it does.
+    pub(crate) async fn read_named(
+        &mut self,
+        written: &[WorklogChange],
+        deleted: &[WorklogChange],
+    ) -> Result<HashSet<i64>> {
+        let commit = Commit {
+            run_id: self.run_id.to_string(),
+            marks: Vec::new(),
+        };
+        let ids: Vec<i64> = written
+            .iter()
+            .chain(deleted)
+            .map(|change| change.worklog_id)
+            .collect();
+        let served = self.api.worklogs(&ids).await?;
+        let shown = served.answers.iter().flatten();
+        let shown = shown.filter_map(|one| received(one).key.parse().ok());
+        // One that can't be handed out is there.
+        let shown: HashSet<i64> = shown
+            .chain(served.spoiled.iter().map(|(id, _)| *id))
+            .collect();
+        let is_shown = |change: &&WorklogChange| shown.contains(&change.worklog_id);
+        let (there, absent): (Vec<&WorklogChange>, Vec<_>) = written.iter().partition(is_shown);
+        let (still, gone): (Vec<&WorklogChange>, Vec<_>) = deleted.iter().partition(is_shown);
+        if !there.is_empty() {
+            let there: Vec<i64> = there.iter().map(|change| change.worklog_id).collect();
+            self.fetch(&there, &commit).await?;
+        }
+        if !gone.is_empty() {
+            let gone: Vec<WorklogChange> = gone.into_iter().copied().collect();
+            self.remove(&gone, &commit).await?;
+        }
+        let other = absent.iter().chain(&still).map(|change| change.worklog_id);
+        Ok(other.collect())
+    }
+
     /// Fetches and merges changed worklogs.
     async fn put(&mut self, changes: &[WorklogChange], commit: &Commit) -> Result<()> {
         let stored = self.stored(changes).await?;

@@ -1,0 +1,22 @@
+//! `all`: protocols and jobs in one process, the default for a small team.
+
+use futures::future::BoxFuture;
+
+use crate::Invocation;
+use crate::exit::Outcome;
+
+pub(crate) async fn run(
+    arguments: super::serve::Arguments,
+    invocation: Invocation,
+) -> anyhow::Result<Outcome> {
+    let (settings, warehouse) = super::open(&invocation).await?;
+    let connections = super::work::connections(&settings, &warehouse)?;
+    let server = super::serve::start(arguments, warehouse.clone(), &settings).await?;
+    // Boxed by type: the compiler need not look into both at once.
+    let serving: BoxFuture<'_, anyhow::Result<()>> =
+        Box::pin(async { Ok(server.run(super::serve::stop_signal()).await?) });
+    let working: BoxFuture<'_, anyhow::Result<()>> =
+        Box::pin(super::work::until_stopped(&warehouse, &connections));
+    tokio::try_join!(serving, working)?;
+    Ok(Outcome::Done)
+}
