@@ -38,7 +38,7 @@ async fn progress_is_json_lines_without_a_terminal() {
         .find(|event| event["event"] == "finished" && event["stream"] == "issues");
     assert!(issues.unwrap()["changed"].as_u64().unwrap() > 0);
     let report: Value = serde_json::from_str(&synced.out).expect("the report alone");
-    assert_eq!(report[0]["connection"], "acme");
+    assert_eq!(report[0]["connection"], "site");
     let refreshed = events(&product.run(&["refresh"]).err);
     assert_eq!(refreshed.last().unwrap()["event"], "refreshed");
     assert!(refreshed.iter().any(|event| event["event"] == "building"));
