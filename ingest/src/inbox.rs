@@ -32,6 +32,8 @@ const KNOWN: TimeDelta = TimeDelta::hours(24);
 const FORGETTING: Duration = Duration::from_secs(600);
 /// Most refused events of a connection that are kept, to be read by a later version.
 const REFUSED: u32 = 1000;
+/// Most bytes of a refused event that the quarantine shows; the inbox has it whole.
+const EXCERPT: usize = 64 << 10;
 /// How often an event that fails by itself is tried.
 const TRIES: u32 = 3;
 /// A listing is read again at the earliest after so many times the time that it took.
@@ -459,7 +461,9 @@ impl<'a> Worker<'a> {
                 }
                 Verdict::Refused(refusal) => {
                     worked.refused += 1;
-                    let record = received(event);
+                    let mut record = received(event);
+                    let end = record.payload.floor_char_boundary(EXCERPT);
+                    record.payload.truncate(end);
                     landing
                         .quarantine(WEBHOOKS, &record, &refusal.reason)
                         .await?;

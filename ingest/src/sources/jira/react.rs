@@ -251,6 +251,7 @@ impl Sync<'_> {
             given_up: HashSet::new(),
             people: &mut self.people,
             known_until_ms: None,
+            buried: None,
             sighted: StreamReport::of(WORKLOGS),
         };
         let ids: Vec<i64> = wanted.issues.iter().copied().collect();
@@ -259,8 +260,10 @@ impl Sync<'_> {
         self.reports.extend([
             reader.issues,
             reader.changelogs,
+            reader.sighted,
             family.links,
             family.comments,
+            family.remote_links,
         ]);
         answers.issues = outcome?;
         Ok(())

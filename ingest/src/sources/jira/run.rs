@@ -406,6 +406,7 @@ impl<'a> Sync<'a> {
             given_up: HashSet::new(),
             people: &mut self.people,
             known_until_ms: None,
+            buried: None,
             sighted: StreamReport::of(WORKLOGS),
         };
         let mut outcome = Box::pin(reader.read(self.options.full)).await;

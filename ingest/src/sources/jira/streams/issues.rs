@@ -35,7 +35,7 @@ const UNSET: i64 = -1;
 const LAG_MS: i64 = 10 * 60_000;
 
 /// Batches that are fetched at once while the first load is written.
-const AHEAD: usize = 3;
+const AHEAD: usize = 2;
 
 /// Reads issues and changelogs of one connection.
 pub(crate) struct Reader<'r, 'a> {
@@ -55,6 +55,8 @@ pub(crate) struct Reader<'r, 'a> {
     pub(crate) projects: BTreeMap<String, Seen>,
     /// Issues that this run can't read; it asks for them once.
     pub(crate) given_up: HashSet<i64>,
+    /// Whether any stored issue is deleted, once that was asked.
+    pub(crate) buried: Option<bool>,
     pub(crate) people: &'r mut People,
     /// The mark when the run began.
     pub(crate) known_until_ms: Option<i64>,
@@ -396,8 +398,10 @@ impl Reader<'_, '_> {
             stream: CHANGELOGS,
             records: report.read,
         });
-        let connection = &self.context.connection;
-        sweep::revive(self.warehouse, connection, &batch.issues, &commit).await?;
+        if self.has_buried().await? {
+            let connection = &self.context.connection;
+            sweep::revive(self.warehouse, connection, &batch.issues, &commit).await?;
+        }
         children::merge(
             self.warehouse,
             &self.context.connection,
@@ -414,6 +418,21 @@ impl Reader<'_, '_> {
     /// What this run has seen of a project.
     pub(super) fn seen(&mut self, project_key: &str) -> &mut Seen {
         self.projects.entry(project_key.to_string()).or_default()
+    }
+
+    /// Whether any stored issue is deleted. Asked once: only a sweep, at the end, deletes more.
+    async fn has_buried(&mut self) -> Result<bool> {
+        if let Some(known) = self.buried {
+            return Ok(known);
+        }
+        let condition = filter::of(&self.context.connection) + " and deleted_at is not null";
+        let table = TableName::new("jira", ISSUES);
+        let mut found = false;
+        let take = |rows: Vec<schemas::Row>| found |= !rows.is_empty();
+        let tables = self.warehouse.tables();
+        tables.each(&table, &["issue_id"], &condition, take).await?;
+        self.buried = Some(found);
+        Ok(found)
     }
 
     /// Merges rows of issues, with the cursor and the fingerprint of their mapping.

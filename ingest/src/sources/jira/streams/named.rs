@@ -36,6 +36,7 @@ impl Reader<'_, '_> {
         for part in ids.chunks(self.batch_issues) {
             let of_part = self.read_part(part).await?;
             self.mark_gone(&of_part, deleted).await?;
+            self.buried = None;
             shown.extend(of_part);
         }
         Ok(shown)
@@ -74,6 +75,7 @@ impl Reader<'_, '_> {
         };
         batch.issues.retain(|record| is_inside(&record.key));
         batch.histories.retain(|record| is_inside(&record.key));
+        batch.remote_links.retain(|record| is_inside(&record.key));
         if batch.issues.is_empty() {
             return Ok(shown);
         }
