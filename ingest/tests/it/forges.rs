@@ -1,5 +1,7 @@
 //! What is read of GitHub and GitLab: the values of the forge, its renames and deletions, its refusals.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use ingest::{Auth, Error, Secret, SyncOptions};
 use schemas::{Row, TableName};
@@ -280,7 +282,8 @@ async fn a_renamed_repository_stays_and_a_deleted_one_goes() {
         // Under its old name, which the settings still say.
         let report = lake.sync_with(&named, pages()).await.unwrap();
         assert!(report.notes.is_empty(), "{report:?}");
-        assert_eq!(report.stream("pull_requests").unwrap().inserted, 1);
+        let pulls = report.stream("pull_requests").unwrap();
+        assert_eq!(pulls.inserted, 1, "{kind:?} {report:?}");
         let rows = lake.git("repositories").await;
         assert_eq!(rows.len(), 2);
         assert!(rows.iter().any(|row| row["full_name"] == "acme/renamed"));
@@ -326,6 +329,26 @@ async fn a_renamed_repository_stays_and_a_deleted_one_goes() {
 }
 
 #[tokio::test]
+async fn a_record_of_the_future_hides_nothing() {
+    for kind in KINDS {
+        let server = start(settings(kind, 2)).await;
+        server.edit(|world| {
+            let repo = &mut world.repos_mut()[0];
+            repo.pulls[0].updated += TimeDelta::days(900);
+        });
+        let lake = read(&server).await;
+        server.edit(|world| {
+            world.advance_clock(TimeDelta::hours(1));
+            world.retitle(0, 1, "after it");
+        });
+        let acme = connection(&server);
+        lake.sync_with(&acme, pages()).await.unwrap();
+        let rows = lake.git("pull_requests").await;
+        assert!(rows.iter().any(|row| row["title"] == "after it"));
+    }
+}
+
+#[tokio::test]
 async fn a_change_within_the_second_of_the_last_reading_is_not_missed() {
     let server = start(settings(ForgeKind::GitHub, 2)).await;
     server.edit(|world| world.open_pull(0));
@@ -364,10 +387,12 @@ async fn a_first_load_of_commits_goes_on_where_it_stopped() {
             ForgeKind::GitHub => "/commits",
             ForgeKind::GitLab => "/repository/commits",
         };
-        let hour = Some(std::time::Duration::from_secs(3600));
-        let busy = FaultKind::TooManyRequests { retry_after: hour };
+        let long = Some(Duration::from_secs(2));
+        let busy = FaultKind::TooManyRequests { retry_after: long };
         server.inject(Fault::new(path, busy).nth(6));
-        lake.sync_with(&connection(&server), options.clone())
+        let mut hasty = options.clone();
+        hasty.limits.longest_wait = Duration::from_secs(1);
+        lake.sync_with(&connection(&server), hasty)
             .await
             .unwrap_err();
         // Meanwhile the branch moves on.

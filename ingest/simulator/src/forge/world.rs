@@ -59,7 +59,8 @@ impl ForgeWorld {
         for number in 0..settings.repositories {
             world.create_repo(&format!("service-{number}"));
         }
-        while world.now() < settings.now - TimeDelta::hours(3) {
+        // Whatever happens last is over before the history ends.
+        while world.now() < settings.now - TimeDelta::hours(7) {
             let pause = world.random.between(20, 300);
             world.clock.advance(TimeDelta::minutes(pause));
             for repo in 0..world.repos.len() {

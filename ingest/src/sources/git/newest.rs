@@ -75,8 +75,10 @@ impl Run<'_> {
             self.ask_again(repository, &touched).await?;
         }
         if !touched.is_empty() || high.is_none() {
+            // A record of the future must not hide what happens until then.
+            let reached = reached.unwrap_or_default().clamp(0, now.max(0));
             let done = vec![
-                marks.set(HIGH_WATER, Some(reached.unwrap_or_default().max(0))),
+                marks.set(HIGH_WATER, Some(reached)),
                 marks.set(SETTLED, Some(now)),
             ];
             self.writer.marked(stream, done).await?;

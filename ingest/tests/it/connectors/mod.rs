@@ -113,7 +113,8 @@ async fn a_killed_run_is_continued_to_the_same_tables<S: SourceUnderTest>() {
     for border in S::BORDERS {
         let lake = Lake::unguarded().await;
         fault::arm(&format!("fail@{border}")).unwrap();
-        let error = sync(&lake, &acme).await.unwrap_err().to_string();
+        let killed = sync(&lake, &acme).await.map_err(|error| error.to_string());
+        let error = killed.expect_err(border);
         assert!(error.contains("fault injected"), "{border}: {error}");
         sync(&lake, &acme).await.unwrap();
         let found = rows(&lake, &acme).await;
