@@ -88,8 +88,11 @@ async fn an_empty_site_is_read_again_until_it_has_issues() {
     let acme = connection(&site.url());
     lake.sync(&acme).await.unwrap();
     let versions = lake.versions().await;
+    let mut of_jira = versions
+        .iter()
+        .filter(|(table, _)| table.starts_with("jira."));
     assert!(
-        versions.iter().all(|(_, version)| version.is_some()),
+        of_jira.all(|(_, version)| version.is_some()),
         "{versions:?}"
     );
     lake.sync(&acme).await.unwrap();

@@ -221,13 +221,13 @@ async fn wrong_addresses_are_one_clear_sentence() {
         .to_string();
     assert!(plain.contains("plain http"), "{plain}");
     let mut other = connection(&site.url());
-    other.kind = "gitlab".into();
+    other.kind = "bitbucket".into();
     assert!(
         lake.sync(&other)
             .await
             .unwrap_err()
             .to_string()
-            .contains("kind 'gitlab' is not known")
+            .contains("kind 'bitbucket' is not known")
     );
     let mut scoped = connection(&site.url());
     scoped.projects = vec!["EE".into(), "NO".into()];

@@ -372,7 +372,7 @@ macro_rules! suite {
     };
 }
 
-suite!(of_jira, crate::connectors::jira::Jira, 2);
+suite!(of_jira, crate::connectors::jira::Jira, 1);
 suite!(
     of_github,
     crate::connectors::forge::Forge<{ crate::connectors::forge::GITHUB }>,
