@@ -24,11 +24,14 @@ pub async fn small_site() -> Simulator {
 /// The same with a history that ends in another year.
 pub async fn small_site_in(year: i32) -> Simulator {
     let settings = Settings {
-        world: WorldSettings::small(11, now_in(year)),
+        world: WorldSettings {
+            simple_board: true,
+            ..WorldSettings::small(11, now_in(year))
+        },
         ..Settings::default()
     };
     let site = Simulator::start(settings).await.expect("a free port");
-    // A world this small has no links of its own.
+    // A world this small has no links of its own, and none links to other sites.
     site.edit(|world| {
         let ids: Vec<u64> = world.issues().map(|issue| issue.id).take(2).collect();
         let link = Edit::Block {
@@ -36,6 +39,13 @@ pub async fn small_site_in(year: i32) -> Simulator {
             inward: ids[1],
         };
         world.apply_now(link).expect("two issues can be linked");
+        let remote = Edit::LinkRemote {
+            issue: ids[0],
+            title: "The page that says why".to_string(),
+        };
+        world
+            .apply_now(remote)
+            .expect("an issue can link elsewhere");
     });
     site
 }
