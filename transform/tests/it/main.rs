@@ -9,6 +9,7 @@
 mod burndown;
 mod corners;
 mod history;
+mod incremental;
 mod periods;
 mod release;
 mod sprints;
