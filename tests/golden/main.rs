@@ -12,6 +12,7 @@
     reason = "a test"
 )]
 
+mod flow;
 mod periods;
 mod records;
 

@@ -1,0 +1,546 @@
+//! Runs of jira-agile-metrics: the input of each becomes a site of its own in one lake, and what our
+//! marts say of it is compared with what that tool answered. Its policy is "wipe": a move back undoes
+//! what came after. It counts in days, so every instant is taken as the beginning of its day.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+use schemas::{Row, TableName};
+use serde_json::{Value, json};
+use tests::{Product, test_data};
+use warehouse::{Commit, Config, Warehouse};
+
+/// Calculators whose results our marts don't express, with the reason.
+const NOT_COMPARABLE: [(&str, usize, &str); 5] = [
+    (
+        "BurnupForecastCalculator",
+        4,
+        "simulates; three of the runs are not seeded",
+    ),
+    ("DebtCalculator", 5, "no mart of technical debt"),
+    ("DefectsCalculator", 7, "no mart of defects by environment"),
+    ("WasteCalculator", 6, "no mart of withdrawn work"),
+    (
+        "ImpedimentsCalculator",
+        11,
+        "lists flags by the status its input states, which contradicts the input's own dates",
+    ),
+];
+
+/// One run.
+struct Case {
+    connection: String,
+    run: Value,
+}
+
+impl Case {
+    fn calculator(&self) -> &str {
+        self.run["calculator"].as_str().unwrap()
+    }
+
+    fn setting(&self, name: &str) -> &str {
+        self.run["settings"][name].as_str().unwrap()
+    }
+
+    /// Columns of the cycle: name and statuses.
+    fn cycle(&self) -> Vec<(String, Vec<String>)> {
+        let texts = |list: &Value| {
+            let list = list.as_array().unwrap().iter();
+            list.map(|text| text.as_str().unwrap().to_string())
+                .collect()
+        };
+        let cycle = self.run["settings"]["cycle"].as_array().unwrap().iter();
+        cycle
+            .map(|step| {
+                (
+                    step["name"].as_str().unwrap().to_string(),
+                    texts(&step["statuses"]),
+                )
+            })
+            .collect()
+    }
+
+    fn place(&self, column: &str) -> usize {
+        let cycle = self.cycle();
+        cycle.iter().position(|(name, _)| name == column).unwrap()
+    }
+
+    /// Rows of a result as objects; an input or the output.
+    fn table(result: &Value) -> Vec<BTreeMap<String, Value>> {
+        let columns = result["columns"].as_array().unwrap();
+        let rows = result["rows"].as_array().unwrap().iter();
+        rows.map(|row| {
+            let cells = columns.iter().zip(row.as_array().unwrap());
+            cells
+                .map(|(name, cell)| (name.as_str().unwrap().to_string(), cell.clone()))
+                .collect()
+        })
+        .collect()
+    }
+
+    fn output(&self) -> Vec<BTreeMap<String, Value>> {
+        Self::table(&self.run["output"])
+    }
+
+    /// Days of the output's rows.
+    fn days(&self) -> Vec<String> {
+        let index = self.run["output"]["index"].as_array().unwrap().iter();
+        index
+            .map(|day| day.as_str().unwrap()[..10].to_string())
+            .collect()
+    }
+
+    /// The day that the run took for today, when it needed one.
+    fn today(&self) -> Option<String> {
+        let run = &self.run;
+        let given = [
+            &run["args"][0],
+            &run["kwargs"]["today"],
+            &run["kwargs"]["now"],
+        ];
+        let day = given.into_iter().find_map(Value::as_str)?;
+        Some(day[..10].to_string())
+    }
+}
+
+/// The beginning of the day of a text that begins with one.
+fn instant(text: &str) -> String {
+    format!("{}T00:00:00Z", &text[..10])
+}
+
+/// What goes into the lake.
+#[derive(Default)]
+struct Tables(BTreeMap<&'static str, Vec<Row>>);
+
+impl Tables {
+    fn add(&mut self, connection: &str, table: &'static str, value: Value) {
+        let mut row = value.as_object().unwrap().clone();
+        row.insert("connection".into(), connection.into());
+        self.0.entry(table).or_default().push(row);
+    }
+
+    /// Statuses, whose category follows from the columns that the run calls committed and done, and two
+    /// boards: 1 with all columns, 2 with one for everything from done on.
+    fn site(&mut self, case: &Case) -> BTreeMap<String, i64> {
+        let on = &case.connection;
+        let (committed, done) = (
+            case.place(case.setting("committed_column")),
+            case.place(case.setting("done_column")),
+        );
+        let cycle = case.cycle();
+        let last = cycle.len() - 1;
+        let mut statuses = BTreeMap::new();
+        for board in [1, 2] {
+            self.add(
+                on,
+                "boards",
+                json!({"board_id": board, "name": "B", "type": "kanban",
+                "project_id": 1, "has_configuration": true}),
+            );
+        }
+        for (place, (column, names)) in cycle.iter().enumerate() {
+            let category = match place {
+                _ if place >= done => "done",
+                _ if place >= committed => "indeterminate",
+                _ => "new",
+            };
+            for name in names {
+                let id = i64::try_from(statuses.len()).unwrap() + 1;
+                statuses.insert(name.to_lowercase(), id);
+                self.add(
+                    on,
+                    "statuses",
+                    json!({"status_id": id, "name": name, "category": category}),
+                );
+                for (board, ordinal, is_last) in [
+                    (1, place, place == last),
+                    (2, place.min(done), place >= done),
+                ] {
+                    let column = if board == 2 {
+                        &cycle[ordinal].0
+                    } else {
+                        column
+                    };
+                    self.add(on, "board_columns", json!({"board_id": board, "ordinal": ordinal,
+                        "status_id": id, "status_key": id.to_string(), "name": column, "is_last": is_last}));
+                }
+            }
+        }
+        statuses
+    }
+
+    /// An issue with the changes of its status and its flag: (instant, field, from, to).
+    fn issue(
+        &mut self,
+        case: &Case,
+        id: usize,
+        key: &str,
+        created: &str,
+        status: i64,
+        changes: &[(String, &str, String, String)],
+    ) {
+        let on = &case.connection;
+        let last = changes.iter().map(|change| change.0.clone()).max();
+        let updated = case.today().map(|day| instant(&day)).or(last);
+        self.add(
+            on,
+            "issues",
+            json!({"issue_id": id, "issue_key": key, "project_id": 1,
+            "project_key": "A", "issue_type": "Story", "is_subtask": false, "status_id": status,
+            "created_at": created, "updated_at": updated.unwrap_or_else(|| created.to_string())}),
+        );
+        for (n, (at, field, from, to)) in changes.iter().enumerate() {
+            self.add(
+                on,
+                "changelog_items",
+                json!({"history_id": id * 100 + n, "ordinal": 0,
+                "issue_id": id, "changed_at": at, "field": field, "from_value": from,
+                "from_string": from, "to_value": to, "to_string": to}),
+            );
+        }
+    }
+
+    /// Issues as a tracker has them, or else the table of the days on which each column was entered.
+    fn history(&mut self, case: &Case) {
+        let statuses = self.site(case);
+        let id = |name: &str| statuses[&name.to_lowercase()];
+        if let Some(issues) = case.run["input_issues"].as_array() {
+            for (n, issue) in issues.iter().enumerate() {
+                let mut changes = Vec::new();
+                for entry in issue["changelog"].as_array().unwrap() {
+                    for item in entry["items"].as_array().unwrap() {
+                        let at = instant(entry["created"].as_str().unwrap());
+                        let text = |side: &str| item[side].as_str().unwrap_or_default().to_string();
+                        match item["field"].as_str().unwrap() {
+                            "status" => {
+                                let (from, to) = (id(&text("from")), id(&text("to")));
+                                changes.push((at, "status", from.to_string(), to.to_string()));
+                            }
+                            "Flagged" => changes.push((at, "Flagged", text("from"), text("to"))),
+                            _ => {}
+                        }
+                    }
+                }
+                let fields = &issue["fields"];
+                let created = instant(fields["created"].as_str().unwrap());
+                let status = id(fields["status"]["name"].as_str().unwrap());
+                let key = issue["key"].as_str().unwrap();
+                self.issue(case, n + 1, key, &created, status, &changes);
+            }
+            return;
+        }
+        let cycle = case.cycle();
+        let input = &case.run["input_results"]["CycleTimeCalculator"];
+        let rows = if input.is_null() {
+            Vec::new()
+        } else {
+            Case::table(input)
+        };
+        for (n, row) in rows.iter().enumerate() {
+            let entered: Vec<_> = cycle
+                .iter()
+                .filter_map(|(name, names)| Some((row[name].as_str()?, id(&names[0]))))
+                .collect();
+            let moves = entered.windows(2).map(|pair| {
+                let (from, to) = (pair[0].1.to_string(), pair[1].1.to_string());
+                (instant(pair[1].0), "status", from, to)
+            });
+            let moves: Vec<_> = moves.collect();
+            let status = entered.last().unwrap().1;
+            let key = row["key"].as_str().unwrap();
+            self.issue(case, n + 1, key, &instant(entered[0].0), status, &moves);
+        }
+    }
+}
+
+/// Our marts, by connection.
+struct Ours {
+    issues: BTreeMap<String, Vec<Value>>,
+    cumulative: BTreeMap<String, BTreeMap<(String, String), f64>>,
+    weeks: BTreeMap<String, BTreeMap<String, f64>>,
+    aging: BTreeMap<String, Vec<Value>>,
+    percentiles: BTreeMap<String, Vec<Value>>,
+}
+
+impl Ours {
+    fn read(product: &Product) -> Self {
+        let by_connection = |sql: &str| {
+            let mut rows: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+            for row in product.sql(sql) {
+                let connection = row["connection"].as_str().unwrap().to_string();
+                rows.entry(connection).or_default().push(row);
+            }
+            rows
+        };
+        let text = |row: &Value, column: &str| row[column].as_str().unwrap().to_string();
+        let cumulative = by_connection(
+            "select connection, day, column_name, cumulative_issues
+             from marts.cumulative_flow_daily where board_id = 1",
+        );
+        let weeks = by_connection(
+            "select connection, week, issues from marts.throughput_weekly where board_id = 1",
+        );
+        Self {
+            issues: by_connection("select * from marts.issue_flow order by issue_id"),
+            cumulative: cumulative
+                .into_iter()
+                .map(|(connection, rows)| {
+                    let rows = rows.iter().map(|row| {
+                        let place = (text(row, "day"), text(row, "column_name"));
+                        (place, row["cumulative_issues"].as_f64().unwrap())
+                    });
+                    (connection, rows.collect())
+                })
+                .collect(),
+            weeks: weeks
+                .into_iter()
+                .map(|(connection, rows)| {
+                    let rows = rows.iter();
+                    let rows = rows.map(|row| (text(row, "week"), row["issues"].as_f64().unwrap()));
+                    (connection, rows.collect())
+                })
+                .collect(),
+            aging: by_connection(
+                "select * from marts.aging_wip where board_id = 2 order by issue_id",
+            ),
+            percentiles: by_connection(
+                "select connection,
+                    percentile_cont(0.1) within group (order by cycle_time_wipe_hours) as p10,
+                    percentile_cont(0.5) within group (order by cycle_time_wipe_hours) as p50,
+                    percentile_cont(0.9) within group (order by cycle_time_wipe_hours) as p90
+                 from marts.issue_flow group by connection",
+            ),
+        }
+    }
+
+    fn issues(&self, case: &Case) -> &[Value] {
+        self.issues.get(&case.connection).map_or(&[], Vec::as_slice)
+    }
+
+    /// Issues at or beyond a column at the end of a day; none before the first day.
+    fn at_or_beyond(&self, case: &Case, day: &str, column: &str) -> f64 {
+        let days = self.cumulative.get(&case.connection);
+        let place = (day.to_string(), column.to_string());
+        let count = days.and_then(|days| days.get(&place));
+        count.copied().unwrap_or_default()
+    }
+}
+
+/// Days of an hours column; null stays null.
+fn days(hours: &Value) -> Value {
+    hours
+        .as_f64()
+        .map_or(Value::Null, |hours| json!(hours / 24.0))
+}
+
+fn date(instant: &Value) -> Value {
+    instant
+        .as_str()
+        .map_or(Value::Null, |text| json!(text[..10]))
+}
+
+/// Compares a run; says how many values were compared.
+fn compare(case: &Case, ours: &Ours) -> usize {
+    let name = &case.connection;
+    let (committed, done) = (
+        case.setting("committed_column"),
+        case.setting("done_column"),
+    );
+    match case.calculator() {
+        "CycleTimeCalculator" | "ScatterplotCalculator" => {
+            let scatter = case.calculator() == "ScatterplotCalculator";
+            let theirs = case.output().into_iter().map(|row| {
+                let (cycle, completed) = if scatter {
+                    (row["cycle_time"].clone(), &row["completed_date"])
+                } else {
+                    let days = row["cycle_time"].get("timedelta_days").cloned();
+                    (days.unwrap_or_default(), &row["completed_timestamp"])
+                };
+                let blocked = row["blocked_days"].as_f64().unwrap();
+                json!([row["key"], cycle, date(completed), blocked])
+            });
+            let ours = ours.issues(case).iter().filter_map(|row| {
+                if scatter && row["done_at"].is_null() {
+                    return None;
+                }
+                let blocked = row["blocked_hours"].as_f64().unwrap_or_default() / 24.0;
+                let cycle = days(&row["cycle_time_wipe_hours"]);
+                Some(json!([
+                    row["issue_key"],
+                    cycle,
+                    date(&row["done_at"]),
+                    blocked
+                ]))
+            });
+            let (ours, theirs): (Vec<_>, Vec<_>) = (ours.collect(), theirs.collect());
+            assert_eq!(ours, theirs, "{name}");
+            theirs.len() * 3
+        }
+        "CFDCalculator" | "BurnupCalculator" => {
+            let mut compared = 0;
+            for (day, row) in case.days().iter().zip(case.output()) {
+                for (column, count) in row {
+                    let found = ours.at_or_beyond(case, day, &column);
+                    assert_eq!(Some(found), count.as_f64(), "{name}: {column} on {day}");
+                    compared += 1;
+                }
+            }
+            compared
+        }
+        "WIPChartCalculator" => {
+            let rows = case.days().into_iter().zip(case.output());
+            let rows = rows.map(|(day, row)| {
+                let found =
+                    ours.at_or_beyond(case, &day, committed) - ours.at_or_beyond(case, &day, done);
+                assert_eq!(Some(found), row["wip"].as_f64(), "{name} on {day}");
+            });
+            rows.count()
+        }
+        "NetFlowChartCalculator" => {
+            let rows = case.days().into_iter().zip(case.output());
+            let rows = rows.map(|(day, row)| {
+                let before = day.parse::<NaiveDate>().unwrap().pred_opt().unwrap();
+                let more = |column: &str| {
+                    ours.at_or_beyond(case, &day, column)
+                        - ours.at_or_beyond(case, &before.to_string(), column)
+                };
+                assert_eq!(
+                    Some(more(committed)),
+                    row["arrivals"].as_f64(),
+                    "{name} on {day}"
+                );
+                assert_eq!(
+                    Some(more(done)),
+                    row["departures"].as_f64(),
+                    "{name} on {day}"
+                );
+            });
+            rows.count() * 2
+        }
+        "ThroughputCalculator" => {
+            // Theirs is per day.
+            let mut weeks: BTreeMap<String, f64> = BTreeMap::new();
+            for (day, row) in case.days().iter().zip(case.output()) {
+                let week = day.parse::<NaiveDate>().unwrap().week(chrono::Weekday::Mon);
+                let week = week.first_day().to_string();
+                *weeks.entry(week).or_default() += row["count"].as_f64().unwrap();
+            }
+            for (week, count) in &weeks {
+                assert_eq!(ours.weeks[name].get(week), Some(count), "{name}: {week}");
+            }
+            weeks.len()
+        }
+        "PercentilesCalculator" => {
+            assert_eq!(
+                case.run["output"]["index"],
+                json!([0.1, 0.5, 0.9]),
+                "{name}"
+            );
+            let theirs = case.run["output"]["values"].as_array().unwrap();
+            let rows = ours.percentiles.get(name).map_or(&[][..], Vec::as_slice);
+            for (column, value) in ["p10", "p50", "p90"].iter().zip(theirs) {
+                let theirs = value.get("timedelta_days").cloned().unwrap_or_default();
+                let ours = rows.first().map_or(Value::Null, |row| days(&row[*column]));
+                assert_eq!(ours, theirs, "{name}: {column}");
+            }
+            theirs.len()
+        }
+        "HistogramCalculator" => {
+            let bins = case.run["output"]["index"].as_array().unwrap();
+            let values = case.run["output"]["values"].as_array().unwrap();
+            for (n, (bin, count)) in bins.iter().zip(values).enumerate() {
+                let (low, high) = bin.as_str().unwrap().split_once(" to ").unwrap();
+                let (low, high): (f64, f64) = (low.parse().unwrap(), high.parse().unwrap());
+                let last = n + 1 == bins.len();
+                let inside = |row: &&Value| {
+                    let hours = row["cycle_time_wipe_hours"].as_f64();
+                    hours.is_some_and(|hours| {
+                        let days = hours / 24.0;
+                        days >= low && (days < high || (last && days <= high))
+                    })
+                };
+                let found = ours.issues(case).iter().filter(inside).count();
+                assert_eq!(json!(found), *count, "{name}: {bin}");
+            }
+            bins.len()
+        }
+        "AgeingWIPChartCalculator" => {
+            let theirs = case.output().into_iter();
+            let theirs = theirs.map(|row| json!([row["key"], row["status"], row["age"].as_f64()]));
+            let rows = ours.aging.get(name).map_or(&[][..], Vec::as_slice).iter();
+            let rows = rows.map(|row| {
+                json!([
+                    row["issue_key"],
+                    row["column_name"],
+                    days(&row["age_hours"])
+                ])
+            });
+            let (ours, theirs): (Vec<_>, Vec<_>) = (rows.collect(), theirs.collect());
+            assert_eq!(ours, theirs, "{name}");
+            theirs.len() * 2
+        }
+        other => panic!("{name}: {other} is neither compared nor listed as not comparable"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flow_is_what_another_tool_answered() {
+    let Some(folder) = test_data().map(|folder| folder.join("flow-cases")) else {
+        println!("skipped: SPRINT_REPORTS_TEST_DATA names no folder with recorded payloads");
+        return;
+    };
+    let mut cases = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_string_lossy();
+        let connection = name.replace("_test.py__test", "").replace('_', "-");
+        let run = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        cases.push(Case { connection, run });
+    }
+    assert_eq!(cases.len(), 84);
+    for (calculator, runs, reason) in NOT_COMPARABLE {
+        let found = cases.iter().filter(|case| case.calculator() == calculator);
+        assert_eq!(found.count(), runs, "{calculator}: {reason}");
+        println!("not compared: {runs} runs of {calculator}: {reason}");
+    }
+    cases.retain(|case| {
+        let mut listed = NOT_COMPARABLE.iter();
+        !listed.any(|(calculator, _, _)| case.calculator() == *calculator)
+    });
+
+    let mut tables = Tables::default();
+    for case in &cases {
+        tables.history(case);
+    }
+    let product = Product::new();
+    let path = product.path().join("data").display().to_string();
+    std::fs::create_dir_all(&path).unwrap();
+    let config = Config {
+        store_url: format!("file:{path}/lake"),
+        metadata_url: format!("sqlite:{path}/meta.db"),
+        ..Config::default()
+    };
+    let lake = Warehouse::open(&config).await.unwrap();
+    for (table, rows) in tables.0 {
+        let table = TableName::new("jira", table);
+        let commit = Commit::default();
+        lake.tables().upsert(&table, rows, &commit).await.unwrap();
+    }
+    drop(lake);
+    product.run(&["refresh"]).ok();
+    let ours = Ours::read(&product);
+
+    let mut compared: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for case in &cases {
+        let values = compare(case, &ours);
+        let entry = compared.entry(case.calculator()).or_default();
+        *entry = (entry.0 + 1, entry.1 + values);
+    }
+    println!("runs and values compared: {compared:?}");
+    assert_eq!(cases.len(), 84 - 33);
+    // Each of these has a run with something in it.
+    assert!(
+        compared.values().all(|(_, values)| *values > 0),
+        "{compared:?}"
+    );
+}
