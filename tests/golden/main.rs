@@ -13,6 +13,7 @@
 )]
 
 mod flow;
+mod flow_cases;
 mod periods;
 mod records;
 

@@ -180,6 +180,47 @@ async fn throughput_counts_each_issue_at_its_last_completion() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_board_without_columns_goes_by_category_and_has_no_cumulative_flow() {
+    let mut h = site().await;
+    h.add(
+        "boards",
+        json!({"board_id": 3, "name": "Bare", "type": "simple", "has_configuration": false,
+        "project_id": 100, "project_key": "A"}),
+    );
+    // Cancelled is of category done, which is all that this board knows; board 2 has no column for it.
+    issue(&mut h, 1, 1.0, &[(2.0, 2), (6.0, 9)]);
+    issue(&mut h, 2, 1.0, &[(3.0, 2)]);
+    h.refresh().await.unwrap();
+    let found = numbers(
+        &h,
+        "select board_id as a, cast(sum(issues) as bigint) as b from marts.throughput_weekly
+         group by board_id order by board_id",
+    )
+    .await;
+    assert_eq!(json!(found), json!([[2, 0], [3, 1]]));
+    let found = numbers(
+        &h,
+        "select distinct board_id as a from marts.cumulative_flow_daily",
+    )
+    .await;
+    assert_eq!(json!(found), json!([[2]]));
+    let found = numbers(
+        &h,
+        "select board_id as a, issue_id as b, column_name as c, percentile_basis as d,
+            percentile_bucket as e
+         from marts.aging_wip order by board_id, issue_id",
+    )
+    .await;
+    // Nobody ever finished on board 2, so that there is nothing to measure by.
+    let expected = json!([
+        [2, 2, "Doing", null, null],
+        // Started on the 3rd, 13 days old; the one cycle time is four days.
+        [3, 2, null, "cycle_time", "above p95"],
+    ]);
+    assert_eq!(json!(found), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn age_is_measured_by_the_ages_at_which_others_left_the_column() {
     let mut h = site().await;
     // Five issues left Doing 1, 2, 3, 4 and 5 days after their start: 24 to 120 hours.
