@@ -8,6 +8,8 @@
 
 mod burndown;
 mod corners;
+mod flow;
+mod flow_boards;
 mod history;
 mod incremental;
 mod periods;
