@@ -8,6 +8,7 @@
 
 mod burndown;
 mod corners;
+mod git;
 mod history;
 mod periods;
 mod release;
