@@ -11,5 +11,6 @@ mod corners;
 mod git;
 mod history;
 mod periods;
+mod quality;
 mod release;
 mod sprints;
