@@ -96,6 +96,7 @@ pub(crate) enum Affected {
 pub(crate) struct Check {
     pub(crate) name: String,
     pub(crate) sql: String,
+    pub(crate) reads: Vec<TableName>,
 }
 
 /// All models and checks, the models in an order in which they can be run.
@@ -128,6 +129,7 @@ impl Project {
                 checks.push(Check {
                     name: stem.to_string(),
                     sql: sql.clone(),
+                    reads: graph::reads(file, sql)?,
                 });
             } else if LAYERS.contains(&layer) {
                 models.push(model(TableName::new(layer, stem), file, sql, files)?);
@@ -149,6 +151,17 @@ impl Project {
     /// The models, in an order in which they can be run.
     pub fn models(&self) -> &[Model] {
         &self.models
+    }
+
+    /// The part that some models need: them, all that they read, and the checks that read nothing else.
+    /// Selectors as of a refresh, without `+`.
+    pub fn part(mut self, names: &[&str]) -> Result<Self> {
+        let selectors: Vec<String> = names.iter().map(|name| format!("+{name}")).collect();
+        let kept = graph::select(&self, &selectors)?;
+        self.models.retain(|model| kept.contains(&model.name));
+        let is_there = |read: &TableName| kept.contains(read) || is_source(&read.schema);
+        self.checks.retain(|check| check.reads.iter().all(is_there));
+        Ok(self)
     }
 
     pub(crate) fn checks(&self) -> &[Check] {

@@ -32,6 +32,11 @@ use schemas::{Contract, Row, TableName, contracts};
 use tokio::sync::{RwLock, RwLockReadGuard};
 use warehouse::{Config, SecretKey, Warehouse};
 
+/// Whether every border and many random histories are tried (`make soak`), or a part of them.
+fn is_thorough() -> bool {
+    std::env::var_os("SPRINT_REPORTS_THOROUGH").is_some()
+}
+
 /// Faults are armed for the whole process: tests that arm one run alone.
 static FAULTS: RwLock<()> = RwLock::const_new(());
 

@@ -12,7 +12,11 @@ use crate::{Lake, connection};
 
 async fn site(oauth: OAuth) -> Simulator {
     let settings = Settings {
-        world: WorldSettings::small(5, Utc::now()),
+        world: WorldSettings {
+            projects: 1,
+            issues_per_sprint: 4,
+            ..WorldSettings::small(5, Utc::now())
+        },
         oauth: Some(oauth),
         ..Settings::default()
     };

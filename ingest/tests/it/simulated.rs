@@ -555,7 +555,7 @@ fn incremental_reading_equals_a_full_load_after_any_history() {
     let cases = std::env::var("PROPTEST_CASES")
         .ok()
         .and_then(|cases| cases.parse().ok());
-    let cases = cases.unwrap_or(6);
+    let cases = cases.unwrap_or(2);
     let config = Config {
         cases,
         failure_persistence: None,

@@ -299,7 +299,7 @@ fn events_in_any_order_and_number_give_the_rows_of_a_first_load() {
     let _no_faults = runtime.block_on(FAULTS.read());
     let cases = std::env::var("PROPTEST_CASES").ok();
     let config = Config {
-        cases: cases.and_then(|cases| cases.parse().ok()).unwrap_or(6),
+        cases: cases.and_then(|cases| cases.parse().ok()).unwrap_or(2),
         failure_persistence: None,
         max_shrink_iters: 20,
         ..Config::default()

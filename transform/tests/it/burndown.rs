@@ -4,6 +4,9 @@ use serde_json::{Value, json};
 
 use crate::history::{History, at};
 
+/// What these tests look at.
+const MODELS: [&str; 2] = ["sprint_burndown_daily", "velocity"];
+
 fn berlin(h: &mut History) {
     let site = json!({"time_zone": "Europe/Berlin"});
     h.add("sites", site);
@@ -20,7 +23,7 @@ fn same(rows: &[schemas::Row], columns: &[&str], expected: Value) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_change_of_scope_moves_the_line_once() {
-    let mut h = History::new().await;
+    let mut h = History::of(&MODELS).await;
     berlin(&mut h);
     // 1: committed, re-estimated while open, completed, re-estimated when done.
     h.issue(1, 3, Some(6.0), &[10]);
@@ -134,7 +137,7 @@ async fn every_change_of_scope_moves_the_line_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_sprint_has_a_flat_line_and_no_velocity_is_invented() {
-    let mut h = History::new().await;
+    let mut h = History::of(&MODELS).await;
     h.refresh().await.unwrap();
     let events = h
         .sql("select * from marts.sprint_burndown where sprint_id = 10 order by ordinal")
@@ -163,7 +166,7 @@ async fn an_empty_sprint_has_a_flat_line_and_no_velocity_is_invented() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn velocity_runs_over_closed_sprints_of_a_board_in_order_of_completion() {
-    let mut h = History::new().await;
+    let mut h = History::of(&MODELS).await;
     // Sprints 1 to 3 before sprint 10 and one without a duration; sprint 11 is active.
     h.sprint(1, 1, 1.0, Some(2.0));
     h.sprint(2, 1, 2.0, Some(3.0));

@@ -4,6 +4,9 @@ use serde_json::{Value, json};
 
 use crate::history::{History, at};
 
+/// What these tests look at.
+const MODELS: [&str; 2] = ["issue_flow", "estimate_accuracy"];
+
 /// A flag that is set or taken away.
 fn flag(h: &mut History, id: i64, issue: i64, day: f64, set: bool) {
     let (before, after) = if set {
@@ -33,7 +36,7 @@ fn blocks(h: &mut History, id: i64, blocker: i64, blocked: i64) {
 
 /// Statuses 5 "Ready for Test" (in progress) and 8 "Released" (done), the flag's field and link types.
 async fn site() -> History {
-    let mut h = History::new().await;
+    let mut h = History::of(&MODELS).await;
     for (id, name, category) in [
         (5, "Ready for Test", "indeterminate"),
         (8, "Released", "done"),
@@ -324,7 +327,7 @@ async fn a_flag_blocks_from_the_start_on_and_links_block_now() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whole_words_of_a_name_say_that_it_waits() {
-    let mut h = History::new().await;
+    let mut h = History::of(&MODELS).await;
     let names = [
         ("Ready for QA", Some("ready")),
         ("ON HOLD", Some("hold")),

@@ -5,8 +5,17 @@ use serde_json::{Value, json};
 
 use crate::history::{History, at};
 
+/// What these tests look at.
+const MODELS: [&str; 5] = [
+    "aging_wip",
+    "created_vs_resolved_daily",
+    "cumulative_flow_daily",
+    "throughput_weekly",
+    "estimate_accuracy",
+];
+
 async fn site() -> History {
-    let mut h = History::new().await;
+    let mut h = History::of(&MODELS).await;
     h.add(
         "sites",
         json!({"deployment_type": "Cloud", "time_zone": "Europe/Berlin"}),

@@ -5,6 +5,14 @@ use serde_json::{Value, json};
 
 use crate::history::{History, at};
 
+/// What these tests look at.
+const MODELS: [&str; 4] = [
+    "deployments",
+    "dora_weekly",
+    "pull_request_flow",
+    "pull_request_issues",
+];
+
 fn sha(n: u32) -> String {
     format!("{n:040x}")
 }
@@ -69,7 +77,7 @@ async fn rows(h: &History, sql: &str) -> Vec<Value> {
 /// Every number is computed by hand in the comments; hours are those of whole days of the fixture.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_four_keys_of_a_repository() {
-    let mut h = History::new().await;
+    let mut h = History::of(&MODELS).await;
     repository(&mut h, 1);
     // Deployment 1 on the 6th brings commits 1 (24 h before) and 2 (12 h).
     commit(&mut h, 1, 1, 5.0, &[]);
@@ -201,7 +209,7 @@ async fn the_four_keys_of_a_repository() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn weeks_begin_where_the_site_is() {
-    let mut h = History::new().await;
+    let mut h = History::of(&MODELS).await;
     h.add("sites", json!({"time_zone": "America/New_York"}));
     repository(&mut h, 1);
     commit(&mut h, 1, 1, 11.0, &[]);
@@ -217,7 +225,7 @@ async fn weeks_begin_where_the_site_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_deployment_brought_where_parents_do_not_say_it() {
-    let mut h = History::new().await;
+    let mut h = History::of(&MODELS).await;
     // Repository 1: request 1 (commits 2 and 3) is squashed into commit 4.
     repository(&mut h, 1);
     let off = json!({"is_on_default_branch": false});
@@ -300,7 +308,7 @@ async fn what_a_deployment_brought_where_parents_do_not_say_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pull_requests_know_their_issues_and_incidents_their_repository() {
-    let mut h = History::new().await;
+    let mut h = History::of(&MODELS).await;
     for id in [1, 2] {
         repository(&mut h, id);
         let n = u32::try_from(id).unwrap();

@@ -41,11 +41,27 @@ pub(crate) struct History {
     pub(crate) lake: Warehouse,
     rows: Vec<(&'static str, Row)>,
     history_id: i64,
+    models: &'static [&'static str],
 }
+
+/// Models of most histories.
+const SPRINTS: [&str; 6] = [
+    "sprint_metrics",
+    "velocity",
+    "sprints",
+    "sprint_burndown_daily",
+    "issue_assignee_periods",
+    "issue_parent_periods",
+];
 
 impl History {
     /// Sprint 10 runs from the 5th to the 15th, sprint 11 from the 16th and is active.
     pub(crate) async fn new() -> Self {
+        Self::of(&SPRINTS).await
+    }
+
+    /// The same, for the models named and all that they read.
+    pub(crate) async fn of(models: &'static [&'static str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().display().to_string();
         let config = Config {
@@ -59,6 +75,7 @@ impl History {
             lake,
             rows: Vec::new(),
             history_id: 0,
+            models,
         };
         for (id, name, category) in STATUSES {
             history.add(
@@ -178,7 +195,7 @@ impl History {
     /// Writes what was added and refreshes.
     pub(crate) async fn refresh(&mut self) -> Result<transform::RefreshReport, transform::Error> {
         self.write().await;
-        let project = Project::embedded().unwrap();
+        let project = Project::embedded().unwrap().part(self.models).unwrap();
         transform::refresh(&self.lake, &project, &RefreshOptions::default(), &Silent).await
     }
 

@@ -315,7 +315,7 @@ async fn equal_to_full(steps: &[Vec<Event>]) -> Result<(), TestCaseError> {
 #[test]
 fn an_incremental_refresh_gives_the_rows_of_a_full_one() {
     let cases = std::env::var("PROPTEST_CASES").ok();
-    let cases = cases.and_then(|cases| cases.parse().ok()).unwrap_or(3);
+    let cases = cases.and_then(|cases| cases.parse().ok()).unwrap_or(2);
     let mut runner = TestRunner::new(Config {
         cases,
         failure_persistence: None,

@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 
 use crate::history::{History, at};
 
+/// What these tests look at.
+const MODELS: [&str; 1] = ["data_quality"];
+
 /// Check, severity, subject, board.
 async fn found(h: &History) -> Vec<(String, String, String, Option<i64>)> {
     let rows = h
@@ -46,7 +49,7 @@ fn row(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_history_without_fault_has_no_finding() {
-    let mut h = History::new().await;
+    let mut h = History::of(&MODELS).await;
     h.issue(1, 3, Some(3.0), &[10]);
     h.status(1, 6.0, 1, 2);
     h.status(1, 9.0, 2, 3);
@@ -64,7 +67,7 @@ async fn a_history_without_fault_has_no_finding() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_check_finds_its_case() {
-    let mut h = History::new().await;
+    let mut h = History::of(&MODELS).await;
     // A fourth column between Doing and Done, of the same category.
     h.add(
         "statuses",
@@ -194,7 +197,7 @@ async fn each_check_finds_its_case() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sprints_and_clocks() {
-    let mut h = History::new().await;
+    let mut h = History::of(&MODELS).await;
     // 12 began while 10 ran, and is active 8 days after its planned end.
     h.add(
         "sprints",
