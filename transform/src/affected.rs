@@ -79,11 +79,12 @@ impl<'a> Differences<'a> {
                 let changes = self.of(input, from, to).await?;
                 match (&*changes, &model.incremental) {
                     (Changes::Nothing, _) => {}
-                    (Changes::Rows(rows), Some(incremental)) => {
+                    (Changes::Rows { before, after }, Some(incremental)) => {
+                        let rows: Vec<RecordBatch> = before.iter().chain(after).cloned().collect();
                         let found = match incremental.affected.get(input) {
-                            Some(Affected::Same) => Keys::from_batches(&incremental.by, rows)?,
+                            Some(Affected::Same) => Keys::from_batches(&incremental.by, &rows)?,
                             Some(Affected::Sql(sql)) => {
-                                let found = select(model, context, rows, sql).await?;
+                                let found = select(model, context, &rows, sql).await?;
                                 Keys::from_batches(&incremental.by, &found)?
                             }
                             Some(Affected::All) | None => return Ok(Scope::All),

@@ -3,13 +3,19 @@
 
 mod affected;
 mod build;
+mod catalog;
 mod check;
+mod definitions;
+mod diff;
 mod error;
+mod functions;
 mod graph;
 mod inputs;
+mod lineage;
 mod project;
 mod refresh;
 
+pub use diff::{RowDifference, TableDifference, diff};
 pub use error::{Error, Result};
 pub use project::{Materialization, Model, Project};
 pub use refresh::{ModelRun, Progress, RefreshOptions, RefreshReport, refresh};

@@ -6,7 +6,9 @@ use include_dir::{Dir, include_dir};
 use schemas::TableName;
 use serde::Deserialize;
 
-use crate::{Error, Result, graph, inputs};
+use warehouse::{Metric, TableFunction};
+
+use crate::{Error, Result, definitions, functions, graph, inputs};
 
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../sql");
 
@@ -37,8 +39,7 @@ pub(crate) struct Neighbour {
     pub(crate) refresh_by: Option<String>,
     #[serde(default)]
     pub(crate) affected: BTreeMap<String, String>,
-    #[serde(rename = "owner")]
-    pub(crate) _owner: String,
+    pub(crate) owner: String,
     pub(crate) columns: BTreeMap<String, String>,
 }
 
@@ -57,6 +58,8 @@ pub struct Model {
     pub grain: String,
     /// What it holds.
     pub description: String,
+    /// Who looks after it.
+    pub owner: String,
     /// Columns that identify a row.
     pub key: Vec<String>,
     /// Columns with their documentation.
@@ -104,6 +107,8 @@ pub(crate) struct Check {
 pub struct Project {
     models: Vec<Model>,
     checks: Vec<Check>,
+    functions: BTreeMap<String, TableFunction>,
+    metrics: Vec<Metric>,
 }
 
 impl Project {
@@ -140,7 +145,12 @@ impl Project {
         }
         let mut models = graph::order(models)?;
         inputs::resolve(&mut models)?;
-        Ok(Self { models, checks })
+        Ok(Self {
+            functions: functions::all(files, &models)?,
+            metrics: definitions::read(files.get("definitions.yml"), &models)?,
+            models,
+            checks,
+        })
     }
 
     /// The columns of a table that tell which rows of incremental models its changes affect.
@@ -162,6 +172,15 @@ impl Project {
         let is_there = |read: &TableName| kept.contains(read) || is_source(&read.schema);
         self.checks.retain(|check| check.reads.iter().all(is_there));
         Ok(self)
+    }
+
+    /// The metrics that the models hold.
+    pub fn metrics(&self) -> &[Metric] {
+        &self.metrics
+    }
+
+    pub(crate) fn functions(&self) -> &BTreeMap<String, TableFunction> {
+        &self.functions
     }
 
     pub(crate) fn checks(&self) -> &[Check] {
@@ -204,6 +223,7 @@ fn model(
         sql: sql.to_string(),
         grain: neighbour.grain,
         description: neighbour.description,
+        owner: neighbour.owner,
         key: neighbour.key,
         columns: neighbour.columns,
         materialization: neighbour.materialisation,

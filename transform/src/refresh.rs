@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
+use datafusion::prelude::SessionContext;
 use futures::future::BoxFuture;
 use schemas::TableName;
 use serde::Serialize;
@@ -79,7 +80,10 @@ pub fn refresh<'a>(
             current,
             differences: Differences::new(warehouse, project),
             run_id: run_id.clone(),
-            content: NewRelease::default(),
+            content: NewRelease {
+                functions: project.functions().clone(),
+                ..NewRelease::default()
+            },
             report: RefreshReport {
                 run_id: run_id.clone(),
                 release: None,
@@ -157,6 +161,7 @@ impl Refresh<'_> {
                 .step("tests".to_string(), (0, 0), began, checked)
                 .await?;
             self.report.checks_passed = self.content.checks.len();
+            self.describe(&context).await?;
             let data_time = self.warehouse.meta().data_time().await?;
             let content = std::mem::take(&mut self.content);
             let began = Utc::now();
@@ -174,6 +179,18 @@ impl Refresh<'_> {
                 .finished(built, skipped, self.report.checks_passed);
             Ok(())
         })
+    }
+
+    /// Names the catalog of the models; writes it where a release of the same models has not.
+    async fn describe(&mut self, context: &SessionContext) -> Result<()> {
+        let hash = self.project.hash();
+        let releases = self.warehouse.releases();
+        if !releases.has_catalog(&hash).await? {
+            let catalog = self.project.catalog(context).await?;
+            releases.save_catalog(&hash, &catalog).await?;
+        }
+        self.content.catalog = Some(hash);
+        Ok(())
     }
 
     /// Records how a step went; passes its outcome on.
@@ -214,6 +231,7 @@ impl Refresh<'_> {
             current.content.tables == self.content.tables
                 && current.content.views == self.content.views
                 && current.content.models == self.content.models
+                && current.content.functions == self.content.functions
         })
     }
 

@@ -4,6 +4,7 @@
 //! DataFusion session or the metadata database does so through the handles it gives out; no other
 //! crate opens them itself.
 
+mod catalog;
 mod error;
 pub mod fault;
 mod key;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use catalog::{Catalog, ColumnDoc, Metric, ModelDoc};
 pub use error::{Error, Result};
 pub use key::SecretKey;
 pub use meta::{MetaDb, Source, Step};
@@ -28,7 +30,8 @@ pub use query::{
 };
 pub use raw::{RawFile, RawZone};
 pub use release::{
-    CheckOutcome, ModelState, NewRelease, Release, ReleaseSummary, Releases, TableState,
+    CheckOutcome, ModelState, NewRelease, Release, ReleaseSummary, Releases, TableFunction,
+    TableState,
 };
 pub use session::{POSTGRES_VERSION, Sessions, Snapshot, TableSource, blank, set};
 pub use store::{Store, StoreOptions};

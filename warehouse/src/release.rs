@@ -43,6 +43,23 @@ pub struct NewRelease {
     pub models: BTreeMap<TableName, ModelState>,
     /// Data tests that were run on it.
     pub checks: Vec<CheckOutcome>,
+    /// Table functions, by name.
+    #[serde(default)]
+    pub functions: BTreeMap<String, TableFunction>,
+    /// Hash of the catalog that describes the models.
+    #[serde(default)]
+    pub catalog: Option<String>,
+}
+
+/// A table function: a statement that stands for each of its calls.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableFunction {
+    /// What it gives.
+    pub description: String,
+    /// Number of its parameters, `$1` and so on in the statement.
+    pub parameters: usize,
+    /// The statement.
+    pub sql: String,
 }
 
 /// A table within a release.
@@ -122,6 +139,10 @@ impl Releases {
         Self { store }
     }
 
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Publishes a release after the newest one.
     pub async fn publish(
         &self,
@@ -154,6 +175,12 @@ impl Releases {
             "release published"
         );
         Ok(release)
+    }
+
+    /// Publishes the content of an older release again, as the newest one.
+    pub async fn roll_back(&self, name: &str, run_id: &str) -> Result<Release> {
+        let older = self.find(name).await?;
+        self.publish(older.content, run_id, older.data_time).await
     }
 
     /// The current release; `None` before the first.

@@ -14,6 +14,7 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use crate::Result;
+use crate::catalog::Catalog;
 use crate::meta::MetaDb;
 use crate::query::QueryLog;
 use crate::release::{ReleaseSummary, Releases};
@@ -42,6 +43,10 @@ pub(crate) fn tables(system: &System) -> Vec<(&'static str, Arc<dyn TableProvide
         Freshness,
         Queries,
         Webhooks,
+        Models,
+        Columns,
+        Lineage,
+        Metrics,
     ]
     .into_iter()
     .map(|kind| {
@@ -65,6 +70,10 @@ enum Kind {
     Freshness,
     Queries,
     Webhooks,
+    Models,
+    Columns,
+    Lineage,
+    Metrics,
 }
 
 impl Kind {
@@ -79,10 +88,14 @@ impl Kind {
             Kind::Freshness => "freshness",
             Kind::Queries => "queries",
             Kind::Webhooks => "webhooks",
+            Kind::Models => "models",
+            Kind::Columns => "columns",
+            Kind::Lineage => "lineage",
+            Kind::Metrics => "metrics",
         }
     }
 
-    /// Columns: `name:type`, where the type is t(ext), n(umber) or i(nstant).
+    /// Columns: `name:type`, where the type is t(ext), n(umber), b(oolean) or i(nstant).
     fn columns(self) -> &'static str {
         match self {
             Kind::Releases => {
@@ -116,6 +129,16 @@ impl Kind {
                 "connection:t identifier:t kind:t state:t attempts:n reason:t retry:t flow:t bytes:n \
                  received_at:i due_at:i finished_at:i"
             }
+            // Of the current release; lists separated by commas.
+            Kind::Models => {
+                "name:t kind:t grain:t description:t owner:t key_columns:t reads:t file:t sql:t"
+            }
+            Kind::Columns => "table_name:t column_name:t is_key:b description:t",
+            Kind::Metrics => {
+                "id:t name:t formula:t grain:t unit:t table_name:t column_name:t source:t version:n"
+            }
+            // Values of a column come from these; a column without a row is computed from none.
+            Kind::Lineage => "table_name:t column_name:t from_table:t from_column:t",
         }
     }
 
@@ -127,6 +150,7 @@ impl Kind {
             .map(|(name, kind)| {
                 let data_type = match kind {
                     "n" => DataType::Int64,
+                    "b" => DataType::Boolean,
                     "i" => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
                     _ => DataType::Utf8,
                 };
@@ -171,7 +195,18 @@ impl SystemTable {
             Kind::Freshness => self.freshness().await?,
             Kind::Queries => to_rows(self.system.queries.rows()),
             Kind::Webhooks => to_rows(self.system.meta.inbox(NEWEST).await?),
+            Kind::Models => models(&self.catalog().await?),
+            Kind::Columns => columns(&self.catalog().await?),
+            Kind::Lineage => lineage(&self.catalog().await?),
+            Kind::Metrics => metrics(&self.catalog().await?),
         })
+    }
+
+    async fn catalog(&self) -> Result<Catalog> {
+        match self.system.releases.latest().await? {
+            Some(release) => self.system.releases.catalog(&release).await,
+            None => Ok(Catalog::default()),
+        }
     }
 
     async fn freshness(&self) -> Result<Vec<Value>> {
@@ -204,6 +239,56 @@ impl SystemTable {
         decoder.serialize(&rows)?;
         MemTable::try_new(schema, vec![decoder.flush()?.into_iter().collect()])
     }
+}
+
+fn models(catalog: &Catalog) -> Vec<Value> {
+    let rows = catalog.models.iter().map(|(name, model)| {
+        let reads: Vec<String> = model.reads.iter().map(ToString::to_string).collect();
+        json!({
+            "name": name.to_string(), "kind": model.kind, "grain": model.grain,
+            "description": model.description, "owner": model.owner, "file": model.file,
+            "key_columns": model.key.join(", "), "reads": reads.join(", "), "sql": model.sql,
+        })
+    });
+    rows.collect()
+}
+
+fn columns(catalog: &Catalog) -> Vec<Value> {
+    let rows = catalog.models.iter().flat_map(|(name, model)| {
+        model.columns.iter().map(|(column, doc)| {
+            json!({
+                "table_name": name.to_string(), "column_name": column,
+                "is_key": model.key.contains(column), "description": doc.description,
+            })
+        })
+    });
+    rows.collect()
+}
+
+fn lineage(catalog: &Catalog) -> Vec<Value> {
+    let mut rows = Vec::new();
+    for (name, model) in &catalog.models {
+        for (column, doc) in &model.columns {
+            rows.extend(doc.from.iter().map(|(table, from)| {
+                json!({
+                    "table_name": name.to_string(), "column_name": column,
+                    "from_table": table.to_string(), "from_column": from,
+                })
+            }));
+        }
+    }
+    rows
+}
+
+fn metrics(catalog: &Catalog) -> Vec<Value> {
+    let rows = catalog.metrics.iter().map(|metric| {
+        json!({
+            "id": metric.id, "name": metric.name, "formula": metric.formula, "grain": metric.grain,
+            "unit": metric.unit, "table_name": metric.table, "column_name": metric.column,
+            "source": metric.source, "version": metric.version,
+        })
+    });
+    rows.collect()
 }
 
 impl TableProvider for SystemTable {

@@ -12,7 +12,7 @@ use crate::history::{History, Silent, at};
 
 /// One thing that happens; numbers choose among what there is.
 #[derive(Debug, Clone)]
-enum Event {
+pub(crate) enum Event {
     Create {
         points: u8,
         sprint: bool,
@@ -85,15 +85,15 @@ struct Issue {
 }
 
 /// The present state of the site, from which the rows are written.
-struct World {
+pub(crate) struct World {
     issues: BTreeMap<i64, Issue>,
     /// Sprints with their start and end, as days.
-    sprints: BTreeMap<i64, (Option<f64>, Option<f64>)>,
-    day: f64,
+    pub(crate) sprints: BTreeMap<i64, (Option<f64>, Option<f64>)>,
+    pub(crate) day: f64,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let sprints = [(10, (Some(5.0), Some(15.0))), (11, (Some(16.0), None))];
         Self {
             issues: BTreeMap::new(),
@@ -112,7 +112,7 @@ impl World {
         live.get(usize::from(number) % live.len().max(1)).copied()
     }
 
-    fn happen(&mut self, event: &Event, h: &mut History) {
+    pub(crate) fn happen(&mut self, event: &Event, h: &mut History) {
         self.day += 0.125;
         let day = self.day;
         match event {

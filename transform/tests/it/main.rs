@@ -6,6 +6,7 @@
     reason = "a test"
 )]
 
+mod as_of;
 mod burndown;
 mod corners;
 mod flow;

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod command;
+mod functions;
 mod guard;
 mod labels;
 mod log;
@@ -229,11 +230,12 @@ impl QueryService {
         let service = self.clone();
         let sql = sql.to_string();
         workers::run(Box::pin(async move {
-            let statement = guard::read_only(&sql, service.bytes)?;
+            let mut statement = guard::read_only(&sql, service.bytes)?;
             let release = match &as_of {
                 Some(name) => service.releases.find(name).await?,
                 None => service.releases.latest().await?.ok_or(Error::NoRelease)?,
             };
+            functions::expand(&mut statement, &release.content.functions)?;
             let context = service.session(&release).await?;
             let select = labels::projection(&statement);
             let statement = Statement::Statement(Box::new(statement));

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::Hasher;
 
 use datafusion::arrow::array::{RecordBatch, UInt32Array};
-use datafusion::arrow::compute::{concat_batches, take_record_batch};
+use datafusion::arrow::compute::take_record_batch;
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::prelude::DataFrame;
@@ -27,8 +27,13 @@ pub enum Changes {
     Nothing,
     /// Unknown or too much: take everything as changed.
     Everything,
-    /// These rows, as they were and as they are.
-    Rows(Vec<RecordBatch>),
+    /// Some rows.
+    Rows {
+        /// As they were: rows that only the older version has.
+        before: Vec<RecordBatch>,
+        /// As they are: rows that only the newer version has.
+        after: Vec<RecordBatch>,
+    },
 }
 
 impl Tables {
@@ -142,7 +147,8 @@ impl Difference {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Changes> {
+    fn finish(self) -> Result<Changes> {
+        let mut before = Vec::new();
         let mut left: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
         for (batch, row) in self.open.into_values().flatten() {
             left.entry(batch).or_default().push(row);
@@ -151,14 +157,13 @@ impl Difference {
             let rows = UInt32Array::from(rows);
             let taken = take_record_batch(&self.batches[batch], &rows)
                 .map_err(|error| Error::Engine(error.to_string()))?;
-            self.found.push(taken);
+            before.push(taken);
         }
-        let Some(first) = self.found.first() else {
+        if before.is_empty() && self.found.is_empty() {
             return Ok(Changes::Nothing);
-        };
-        let all = concat_batches(&first.schema(), &self.found)
-            .map_err(|error| Error::Engine(error.to_string()))?;
-        Ok(Changes::Rows(vec![all]))
+        }
+        let after = self.found;
+        Ok(Changes::Rows { before, after })
     }
 }
 

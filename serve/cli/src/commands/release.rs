@@ -1,6 +1,7 @@
-//! `release list|show`: what was published.
+//! `release list|show|diff|rollback`: what was published.
 
 use clap::Subcommand;
+use transform::{Project, TableDifference};
 use warehouse::{Release, ReleaseSummary};
 
 use crate::Invocation;
@@ -14,6 +15,21 @@ pub(crate) enum Command {
     Show {
         /// Its name (r12), an RFC 3339 instant or a day; the current release without it
         release: Option<String>,
+    },
+    /// What differs between two releases: rows that came, went or changed, by table
+    Diff {
+        /// The older one: its name (r12), an RFC 3339 instant or a day
+        older: String,
+        /// The newer one
+        newer: String,
+        /// Show differing rows, up to so many of each table
+        #[arg(long, default_value_t = 0)]
+        rows: usize,
+    },
+    /// Publish an older release again; the next refresh builds on the newest data as usual
+    Rollback {
+        /// Its name (r12), an RFC 3339 instant or a day
+        release: String,
     },
 }
 
@@ -45,8 +61,69 @@ pub(crate) async fn run(command: Command, invocation: Invocation) -> anyhow::Res
                 show(&release);
             }
         }
+        Command::Diff { older, newer, rows } => {
+            let older = warehouse.releases().find(&older).await?;
+            let newer = warehouse.releases().find(&newer).await?;
+            let project = Project::embedded()?;
+            let differences = transform::diff(&warehouse, &project, (&older, &newer), rows).await?;
+            if invocation.json {
+                super::print_json(&differences)?;
+            } else {
+                diff(&differences);
+            }
+        }
+        Command::Rollback { release } => {
+            let run_id = warehouse.meta().start_run("rollback", "command").await?;
+            let outcome = warehouse.releases().roll_back(&release, &run_id).await;
+            let (status, reason) = match &outcome {
+                Ok(_) => ("succeeded", None),
+                Err(error) => ("failed", Some(error.to_string())),
+            };
+            let meta = warehouse.meta();
+            let finished = meta.finish_run(&run_id, status, reason.as_deref()).await;
+            let published = outcome?;
+            finished?;
+            if invocation.json {
+                super::print_json(&ReleaseSummary::from(&published))?;
+            } else {
+                println!(
+                    "published the content of {release} as {}",
+                    published.release_id
+                );
+            }
+        }
     }
     Ok(Outcome::Done)
+}
+
+fn diff(differences: &[TableDifference]) {
+    if differences.is_empty() {
+        println!("the two releases have the same tables");
+        return;
+    }
+    println!(
+        "{:<44} {:>8} {:>8} {:>8}",
+        "table", "added", "removed", "changed"
+    );
+    let number = |count: Option<usize>| count.map_or_else(|| "?".to_string(), |n| n.to_string());
+    for one in differences {
+        println!(
+            "{:<44} {:>8} {:>8} {:>8}",
+            one.table.to_string(),
+            number(one.added),
+            number(one.removed),
+            number(one.changed)
+        );
+        for row in &one.rows {
+            let key = serde_json::to_string(&row.key).unwrap_or_default();
+            if row.columns.is_empty() {
+                println!("  {} {key}", row.change);
+            }
+            for (column, (before, after)) in &row.columns {
+                println!("  {} {key} {column}: {before} → {after}", row.change);
+            }
+        }
+    }
 }
 
 fn list(releases: &[ReleaseSummary]) {
