@@ -11,6 +11,7 @@ mod demo;
 mod errors;
 mod escapes;
 mod faults;
+mod flow;
 mod http;
 mod logs;
 mod releases;

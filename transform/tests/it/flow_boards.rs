@@ -420,3 +420,28 @@ async fn estimates_are_those_at_the_start_of_work() {
     ]);
     assert_eq!(json!(found), expected);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_day_on_which_summer_time_begins_has_23_hours() {
+    let mut h = site().await;
+    // Berlin's 29th of March, day 88 of the year, lasts from 23:00 UTC to 22:00 UTC. The issue is
+    // created when it begins and moves on half an hour after it has ended.
+    issue(&mut h, 1, 88.0 - 1.0 / 24.0, &[(88.0 + 22.5 / 24.0, 2)]);
+    h.refresh().await.unwrap();
+    let found = numbers(
+        &h,
+        "select day as a, average_age_hours as b from marts.created_vs_resolved_daily order by day",
+    )
+    .await;
+    assert_eq!(
+        json!(found),
+        json!([["2026-03-29", null], ["2026-03-30", 23.0]])
+    );
+    let found = numbers(
+        &h,
+        "select day as a, issues as b from marts.cumulative_flow_daily
+         where column_name = 'Doing' order by day",
+    )
+    .await;
+    assert_eq!(json!(found), json!([["2026-03-29", 0], ["2026-03-30", 1]]));
+}
