@@ -30,6 +30,7 @@ select
     discipline_team,
     original_estimate_seconds,
     time_spent_seconds,
-    epic_key
+    epic_key,
+    fields_json
 from jira.issues
 where deleted_at is null
