@@ -12,6 +12,8 @@
     reason = "a test"
 )]
 
+mod flow;
+mod flow_cases;
 mod periods;
 mod records;
 

@@ -8,8 +8,22 @@ use schemas::TableName;
 
 use crate::{Error, Model, Project, Result};
 
-/// Tables and views that a statement reads.
+/// Tables and views that a statement reads; each must be written with its schema.
 pub(crate) fn reads(file: &str, sql: &str) -> Result<Vec<TableName>> {
+    let tables = named(file, sql)?.into_iter().map(|(schema, table)| {
+        schema
+            .map(|schema| TableName::new(&schema, &table))
+            .ok_or_else(|| Error::Project {
+                file: file.to_string(),
+                reason: format!("write {table} with its schema"),
+            })
+    });
+    let named: BTreeSet<TableName> = tables.collect::<Result<_>>()?;
+    Ok(named.into_iter().collect())
+}
+
+/// Schema, where there is one, and name of the tables that a single statement reads.
+pub(crate) fn named(file: &str, sql: &str) -> Result<Vec<(Option<String>, String)>> {
     let refuse = |reason: String| Error::Project {
         file: file.to_string(),
         reason,
@@ -22,14 +36,13 @@ pub(crate) fn reads(file: &str, sql: &str) -> Result<Vec<TableName>> {
     };
     let (tables, _) =
         resolve_table_references(&statement, true).map_err(|error| refuse(error.to_string()))?;
-    let named: Result<BTreeSet<TableName>> = tables
-        .iter()
-        .map(|table| match table.schema() {
-            Some(schema) => Ok(TableName::new(schema, table.table())),
-            None => Err(refuse(format!("write {} with its schema", table.table()))),
-        })
-        .collect();
-    Ok(named?.into_iter().collect())
+    let parts = tables.iter().map(|table| {
+        (
+            table.schema().map(str::to_string),
+            table.table().to_string(),
+        )
+    });
+    Ok(parts.collect())
 }
 
 /// The models in an order in which each comes after those it reads.

@@ -1,9 +1,12 @@
 //! The model engine: reads the SQL models and their YAML, runs what has changed in dependency order,
 //! tests the result, and publishes it as a release.
 
+mod affected;
+mod build;
 mod check;
 mod error;
 mod graph;
+mod inputs;
 mod project;
 mod refresh;
 

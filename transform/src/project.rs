@@ -6,7 +6,7 @@ use include_dir::{Dir, include_dir};
 use schemas::TableName;
 use serde::Deserialize;
 
-use crate::{Error, Result, graph};
+use crate::{Error, Result, graph, inputs};
 
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../sql");
 
@@ -21,6 +21,8 @@ pub enum Materialization {
     View,
     /// As a Delta table.
     Table,
+    /// As a Delta table of which only the rows of keys affected by a change are computed again.
+    Incremental,
 }
 
 /// What the neighbour YAML says.
@@ -31,6 +33,10 @@ pub(crate) struct Neighbour {
     pub(crate) grain: String,
     pub(crate) key: Vec<String>,
     pub(crate) materialisation: Materialization,
+    #[serde(default)]
+    pub(crate) refresh_by: Option<String>,
+    #[serde(default)]
+    pub(crate) affected: BTreeMap<String, String>,
     #[serde(rename = "owner")]
     pub(crate) _owner: String,
     pub(crate) columns: BTreeMap<String, String>,
@@ -57,6 +63,32 @@ pub struct Model {
     pub columns: BTreeMap<String, String>,
     /// How it is kept.
     pub materialization: Materialization,
+    /// Tables behind what it reads, views looked through.
+    pub inputs: Vec<TableName>,
+    /// What of an incremental model is computed again.
+    pub(crate) incremental: Option<Incremental>,
+    /// Hash of its definition and of the views it reads.
+    pub(crate) definition: String,
+}
+
+/// How changes of the inputs reach the rows of an incremental model.
+#[derive(Debug, Clone)]
+pub(crate) struct Incremental {
+    /// The column whose values, with `connection`, are computed again.
+    pub(crate) by: String,
+    /// For each input, which keys a change of it affects.
+    pub(crate) affected: BTreeMap<TableName, Affected>,
+}
+
+/// Which keys a change of an input affects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Affected {
+    /// Those in the changed rows themselves.
+    Same,
+    /// Possibly all: the model is built anew.
+    All,
+    /// Those that a statement over the table `changed` gives.
+    Sql(String),
 }
 
 /// A check over several models: rows that break a rule.
@@ -104,10 +136,14 @@ impl Project {
         for model in &models {
             obey_layers(model)?;
         }
-        Ok(Self {
-            models: graph::order(models)?,
-            checks,
-        })
+        let mut models = graph::order(models)?;
+        inputs::resolve(&mut models)?;
+        Ok(Self { models, checks })
+    }
+
+    /// The columns of a table that tell which rows of incremental models its changes affect.
+    pub(crate) fn watched(&self, table: &TableName) -> Vec<String> {
+        inputs::watched(&self.models, table)
     }
 
     /// The models, in an order in which they can be run.
@@ -144,8 +180,12 @@ fn model(
         file: neighbour_file,
         reason: error.to_string(),
     })?;
+    let incremental = inputs::incremental(file, &neighbour)?;
     Ok(Model {
         reads: graph::reads(file, sql)?,
+        inputs: Vec::new(),
+        incremental,
+        definition: String::new(),
         name,
         file: file.to_string(),
         sql: sql.to_string(),

@@ -1,22 +1,20 @@
 //! One refresh: build what has changed → data tests → publish.
 //!
-//! A model is built again when its fingerprint differs from the one in the current release: its SQL,
-//! how it is kept, and the fingerprints and versions of what it reads.
+//! A model is looked at again when its fingerprint differs from the one in the current release: its SQL,
+//! how it is kept, and the fingerprints and versions of what it reads. Of an incremental model only the
+//! rows of the keys that the changes of its inputs affect are then computed.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use datafusion::prelude::SessionContext;
 use futures::future::BoxFuture;
 use schemas::TableName;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use warehouse::{
-    ModelState, NewRelease, Release, Snapshot, Step, TableSource, TableState, Warehouse, fault,
-};
+use warehouse::{NewRelease, Release, Snapshot, Step, TableSource, TableState, Warehouse};
 
-use crate::{Error, Materialization, Model, Project, Result, check, graph};
+use crate::affected::Differences;
+use crate::{Error, Model, Project, Result, check, graph};
 
 /// What a refresh shall do.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +45,8 @@ pub struct ModelRun {
     pub model: String,
     /// Whether it was up to date already.
     pub skipped: bool,
+    /// Keys whose rows were computed again; `None` when all rows were.
+    pub keys: Option<usize>,
     /// How long it took, in milliseconds.
     pub milliseconds: u64,
 }
@@ -77,6 +77,7 @@ pub fn refresh<'a>(
             project,
             progress,
             current,
+            differences: Differences::new(warehouse, project),
             run_id: run_id.clone(),
             content: NewRelease::default(),
             report: RefreshReport {
@@ -101,14 +102,15 @@ pub fn refresh<'a>(
     })
 }
 
-struct Refresh<'a> {
-    warehouse: &'a Warehouse,
+pub(crate) struct Refresh<'a> {
+    pub(crate) warehouse: &'a Warehouse,
     project: &'a Project,
     progress: &'a dyn Progress,
-    current: Option<Release>,
-    run_id: String,
-    content: NewRelease,
-    report: RefreshReport,
+    pub(crate) current: Option<Release>,
+    pub(crate) run_id: String,
+    pub(crate) content: NewRelease,
+    pub(crate) report: RefreshReport,
+    pub(crate) differences: Differences<'a>,
 }
 
 impl Refresh<'_> {
@@ -151,7 +153,9 @@ impl Refresh<'_> {
             self.progress.testing();
             let began = Utc::now();
             let checked = check::run(self.project, &context).await;
-            self.content.checks = self.step("tests".to_string(), 0, began, checked).await?;
+            self.content.checks = self
+                .step("tests".to_string(), (0, 0), began, checked)
+                .await?;
             self.report.checks_passed = self.content.checks.len();
             let data_time = self.warehouse.meta().data_time().await?;
             let content = std::mem::take(&mut self.content);
@@ -163,7 +167,7 @@ impl Refresh<'_> {
                 .await
                 .map_err(Error::from);
             let release = self
-                .step("publish".to_string(), 0, began, published)
+                .step("publish".to_string(), (0, 0), began, published)
                 .await?;
             self.report.release = Some(release.release_id);
             self.progress
@@ -173,10 +177,10 @@ impl Refresh<'_> {
     }
 
     /// Records how a step went; passes its outcome on.
-    async fn step<T>(
+    pub(crate) async fn step<T>(
         &self,
         name: String,
-        rows_out: u64,
+        rows: (u64, u64),
         started_at: DateTime<Utc>,
         outcome: Result<T>,
     ) -> Result<T> {
@@ -189,8 +193,8 @@ impl Refresh<'_> {
             }
             .to_string(),
             attempts: 1,
-            rows_in: 0,
-            rows_out,
+            rows_in: rows.0,
+            rows_out: rows.1,
             bytes: 0,
             requests: 0,
             retries: 0,
@@ -213,99 +217,9 @@ impl Refresh<'_> {
         })
     }
 
-    async fn build(
-        &mut self,
-        model: &Model,
-        context: &SessionContext,
-        wanted: bool,
-        full: bool,
-    ) -> Result<()> {
-        let name = &model.name;
-        let fingerprint = self.fingerprint(model);
-        let started = Instant::now();
-        let known = self.current.as_ref().and_then(|current| {
-            let state = current.content.models.get(name)?;
-            Some((
-                state.fingerprint.clone(),
-                current.content.tables.get(name).cloned(),
-            ))
-        });
-        match model.materialization {
-            Materialization::View => {
-                let view = TableSource::View(model.sql.clone());
-                self.warehouse.sessions().set(context, name, view)?;
-                self.content.views.insert(name.clone(), model.sql.clone());
-                self.content
-                    .models
-                    .insert(name.clone(), ModelState { fingerprint });
-            }
-            Materialization::Table => {
-                let (state, model_state, skipped) = match known {
-                    // A model that was not selected stays as it is, with its old fingerprint.
-                    Some((old, Some(state))) if !full && (old == fingerprint || !wanted) => {
-                        (state, ModelState { fingerprint: old }, true)
-                    }
-                    _ => {
-                        let began = Utc::now();
-                        let written = self.write(model, context).await;
-                        let step = model.name.to_string();
-                        let rows = written.as_ref().map_or(0, |(_, rows)| *rows);
-                        let (version, _) = self.step(step, rows, began, written).await?;
-                        (TableState { version }, ModelState { fingerprint }, false)
-                    }
-                };
-                let source = TableSource::Delta(Some(state.version));
-                self.warehouse.sessions().set(context, name, source)?;
-                self.content.tables.insert(name.clone(), state);
-                self.content.models.insert(name.clone(), model_state);
-                self.report.models.push(ModelRun {
-                    model: name.to_string(),
-                    skipped,
-                    milliseconds: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    fn write<'s>(
-        &'s self,
-        model: &'s Model,
-        context: &'s SessionContext,
-    ) -> BoxFuture<'s, Result<(u64, u64)>> {
-        Box::pin(async move {
-            let failed = |reason: String| Error::Model {
-                model: model.name.to_string(),
-                file: format!("sql/{}", model.file),
-                reason,
-            };
-            let frame = context
-                .sql(&model.sql)
-                .await
-                .map_err(|error| failed(error.strip_backtrace()))?;
-            for field in frame.schema().fields() {
-                if !model.columns.contains_key(field.name()) {
-                    return Err(failed(format!("column {} is not documented", field.name())));
-                }
-            }
-            if model.columns.len() != frame.schema().fields().len() {
-                return Err(failed("a documented column is not there".to_string()));
-            }
-            fault::point("model.before_write")?;
-            let written = self
-                .warehouse
-                .tables()
-                .overwrite(&model.name, frame, &self.run_id)
-                .await?;
-            fault::point("model.written")?;
-            Ok(written)
-        })
-    }
-
-    fn fingerprint(&self, model: &Model) -> String {
+    pub(crate) fn fingerprint(&self, model: &Model) -> String {
         let mut hash = Sha256::new();
-        hash.update(&model.sql);
-        hash.update(format!("{:?}", model.materialization));
+        hash.update(&model.definition);
         for read in &model.reads {
             let version = self.content.tables.get(read).map(|state| state.version);
             let upstream = self

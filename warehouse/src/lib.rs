@@ -32,7 +32,7 @@ pub use release::{
 };
 pub use session::{POSTGRES_VERSION, Sessions, Snapshot, TableSource, blank, set};
 pub use store::{Store, StoreOptions};
-pub use tables::{Commit, Tables, Written, batch_to_rows, rows_to_batch};
+pub use tables::{Changes, Commit, Keys, Tables, Written, batch_to_rows, rows_to_batch};
 
 /// Where the warehouse keeps its data and what it may use.
 #[derive(Debug, Clone)]

@@ -57,6 +57,12 @@ pub struct TableState {
 pub struct ModelState {
     /// Hash of the model's definition and of the versions of its inputs.
     pub fingerprint: String,
+    /// Hash of the model's definition alone; empty in releases of older programs.
+    #[serde(default)]
+    pub definition: String,
+    /// Versions of the tables that its rows were computed from.
+    #[serde(default)]
+    pub inputs: BTreeMap<TableName, u64>,
 }
 
 /// Outcome of a data test.

@@ -198,10 +198,10 @@ async fn pages_whose_token_expires_begin_again() {
     let acme = connection(simulator.url());
     let (calm, lake) = (Lake::open().await, Lake::open().await);
     calm.sync_with(&acme, hasty()).await.unwrap();
-    // Of the search for the newest, then of the first and second page of ids.
-    simulator.inject(Fault::status("/search/jql", 400).nth(3));
-    simulator.inject(Fault::status("/search/jql", 400).nth(5));
-    simulator.inject(Fault::status("/changelog/bulkfetch", 400).nth(2));
+    for nth in [1, 3] {
+        simulator.inject(Fault::status("/search/jql", 400).continuing().nth(nth));
+    }
+    simulator.inject(Fault::status("/changelog/bulkfetch", 400).continuing());
     lake.sync_with(&acme, hasty()).await.unwrap();
     assert_same(
         "first load",
@@ -209,14 +209,12 @@ async fn pages_whose_token_expires_begin_again() {
         &calm.live_rows().await,
     );
     edit(&simulator);
-    simulator.inject(Fault::status("/search/jql", 400).nth(2));
+    simulator.inject(Fault::status("/search/jql", 400).continuing());
     lake.sync_with(&acme, hasty()).await.unwrap();
     calm.sync_with(&acme, hasty()).await.unwrap();
     assert_same("update", &lake.live_rows().await, &calm.live_rows().await);
     // A site that refuses every second page has no token that holds.
-    for nth in 2..12 {
-        simulator.inject(Fault::status("/search/jql", 400).nth(nth));
-    }
+    simulator.inject(Fault::status("/search/jql", 400).continuing().times(10));
     let full = SyncOptions {
         full: true,
         ..hasty()

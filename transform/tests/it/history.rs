@@ -32,7 +32,7 @@ pub(crate) fn at(day: f64) -> String {
 
 fn row(value: Value) -> Row {
     let mut row = value.as_object().unwrap().clone();
-    row.insert("connection".into(), "acme".into());
+    row.entry("connection").or_insert("acme".into());
     row
 }
 
@@ -86,6 +86,7 @@ impl History {
         history
     }
 
+    /// A row of a table of `jira` or, named with its schema, of another one; of connection acme unless it says so.
     pub(crate) fn add(&mut self, table: &'static str, value: Value) {
         self.rows.push((table, row(value)));
     }
@@ -164,7 +165,8 @@ impl History {
             tables.entry(table).or_default().push(row);
         }
         for (table, rows) in tables {
-            let table = TableName::new("jira", table);
+            let (schema, table) = table.split_once('.').unwrap_or(("jira", table));
+            let table = TableName::new(schema, table);
             self.lake
                 .tables()
                 .upsert(&table, rows, &Commit::default())

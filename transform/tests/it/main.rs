@@ -8,7 +8,12 @@
 
 mod burndown;
 mod corners;
+mod flow;
+mod flow_boards;
+mod git;
 mod history;
+mod incremental;
 mod periods;
+mod quality;
 mod release;
 mod sprints;

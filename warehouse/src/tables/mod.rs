@@ -4,9 +4,13 @@
 //! never disagree. Nothing is committed when nothing changed.
 
 mod append;
+mod changes;
 mod compare;
 mod evolve;
+mod files;
 mod history;
+mod keys;
+mod patch;
 mod replace;
 mod rows;
 mod upsert;
@@ -30,7 +34,9 @@ use tokio::sync::Mutex;
 use crate::store::Store;
 use crate::{Error, Result, session};
 
+pub use changes::Changes;
 pub(crate) use evolve::provider;
+pub use keys::Keys;
 pub use rows::{batch_to_rows, rows_to_batch};
 
 /// What a commit carries besides rows.
@@ -79,18 +85,25 @@ impl std::ops::AddAssign for Written {
 }
 
 /// Handle of the Delta tables. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Tables {
     store: Store,
-    runtime: Arc<RuntimeEnv>,
+    /// The session that single tables are read and written through.
+    context: SessionContext,
     open: Arc<Mutex<HashMap<TableName, DeltaTable>>>,
+}
+
+impl std::fmt::Debug for Tables {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tables").finish_non_exhaustive()
+    }
 }
 
 impl Tables {
     pub(crate) fn new(store: Store, runtime: Arc<RuntimeEnv>) -> Self {
         Self {
             store,
-            runtime,
+            context: session::plain(runtime),
             open: Arc::default(),
         }
     }
@@ -103,6 +116,16 @@ impl Tables {
                 .await?
                 .and_then(|delta| delta.version())
                 .map(as_u64))
+        })
+    }
+
+    /// Number of data files of a table's newest version; none without a table.
+    pub fn file_count<'a>(&'a self, table: &'a TableName) -> BoxFuture<'a, Result<usize>> {
+        Box::pin(async move {
+            match self.latest(table).await? {
+                Some(delta) => Ok(files::files(table, &delta)?.len()),
+                None => Ok(0),
+            }
         })
     }
 
@@ -351,7 +374,7 @@ impl Tables {
     ) -> Result<DataFrame> {
         let provider = provider(table, delta).await?;
         let framed = || {
-            let mut frame = self.context().read_table(provider)?;
+            let mut frame = self.context.read_table(provider)?;
             if let Some(filter) = filter {
                 let condition = frame.parse_sql_expr(&filter)?;
                 frame = frame.filter(condition)?;
@@ -363,10 +386,6 @@ impl Tables {
             Ok(frame)
         };
         framed().map_err(Error::engine)
-    }
-
-    fn context(&self) -> SessionContext {
-        session::plain(Arc::clone(&self.runtime))
     }
 
     fn builder(&self, table: &TableName) -> Result<DeltaTableBuilder> {

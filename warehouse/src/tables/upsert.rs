@@ -57,7 +57,7 @@ impl Tables {
         commit: &Commit,
     ) -> Result<()> {
         let table = contract.table();
-        let context = self.context();
+        let context = &self.context;
         let source = context.read_batch(batch).map_err(Error::engine)?;
         let on = contract
             .key()

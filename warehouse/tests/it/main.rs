@@ -7,6 +7,7 @@
     reason = "a test"
 )]
 
+mod changes;
 mod inbox;
 mod query;
 mod release;

@@ -104,7 +104,7 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or_default().to_owned();
     tokio::time::sleep(shared.settings.latency).await;
-    let fault = shared.gate.met(&path);
+    let fault = shared.gate.met(&path, false);
     let mut response = admit(&shared, &path, &query, request.headers(), fault.as_ref());
     let now = shared.read(ForgeWorld::now);
     let date = now.format("%a, %d %b %Y %H:%M:%S GMT").to_string();

@@ -36,6 +36,8 @@ pub struct Fault {
     pub skip: usize,
     /// Faulty requests from then on.
     pub count: usize,
+    /// Passes over requests that carry no page token.
+    pub continuing: bool,
 }
 
 impl Fault {
@@ -46,6 +48,7 @@ impl Fault {
             kind,
             skip: 0,
             count: 1,
+            continuing: false,
         }
     }
 
@@ -59,6 +62,12 @@ impl Fault {
         self
     }
 
+    /// Hits only requests that go on with a listing, by the token of their page.
+    pub fn continuing(mut self) -> Self {
+        self.continuing = true;
+        self
+    }
+
     /// Hits that many matching requests in a row.
     pub fn times(mut self, count: usize) -> Self {
         self.count = count;
@@ -67,9 +76,10 @@ impl Fault {
 }
 
 /// Takes the fault that a request meets, if any.
-pub(super) fn meet(faults: &mut Vec<Fault>, path: &str) -> Option<FaultKind> {
+pub(super) fn meet(faults: &mut Vec<Fault>, path: &str, continues: bool) -> Option<FaultKind> {
     let mut met = None;
-    for fault in faults.iter_mut().filter(|fault| path.contains(&fault.path)) {
+    let hit = |fault: &Fault| path.contains(&fault.path) && (continues || !fault.continuing);
+    for fault in faults.iter_mut().filter(|fault| hit(fault)) {
         if fault.skip > 0 {
             fault.skip -= 1;
         } else if met.is_none() && fault.count > 0 {
@@ -92,13 +102,21 @@ mod tests {
             Fault::new("/board", FaultKind::Html),
         ];
         let met: Vec<_> = (0..4)
-            .map(|_| meet(&mut faults, "/rest/api/3/search/jql").is_some())
+            .map(|_| meet(&mut faults, "/rest/api/3/search/jql", false).is_some())
             .collect();
         assert_eq!(met, [false, true, true, false]);
         assert_eq!(
-            meet(&mut faults, "/rest/agile/1.0/board"),
+            meet(&mut faults, "/rest/agile/1.0/board", false),
             Some(FaultKind::Html)
         );
         assert!(faults.is_empty());
+    }
+
+    #[test]
+    fn tokens_expire_where_there_is_one() {
+        let mut faults = vec![Fault::status("/search", 400).continuing().nth(2)];
+        let asked = [false, true, false, true];
+        let met = asked.map(|continues| meet(&mut faults, "/search/jql", continues).is_some());
+        assert_eq!(met, [false, false, false, true]);
     }
 }

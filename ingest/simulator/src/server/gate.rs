@@ -75,9 +75,9 @@ impl Gate {
         lock(&self.log).clear();
     }
 
-    /// Takes the fault that a request meets, if any.
-    pub(crate) fn met(&self, path: &str) -> Option<FaultKind> {
-        meet(&mut lock(&self.faults), path)
+    /// Takes the fault that a request meets, if any; `continues` if it carries a page token.
+    pub(crate) fn met(&self, path: &str, continues: bool) -> Option<FaultKind> {
+        meet(&mut lock(&self.faults), path, continues)
     }
 
     pub(crate) fn log(&self, request: RequestLog) {
@@ -132,23 +132,32 @@ pub(super) async fn pass(
     let query = request.uri().query().unwrap_or_default().to_owned();
     let (head, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let body = String::from_utf8_lossy(&body).into_owned();
     let request = Request::from_parts(head, Body::from(body.clone()));
     tokio::time::sleep(shared.settings.latency).await;
-    let response = admit(&shared, &path, request, next).await;
+    let token = "nextPageToken";
+    let continues = [&query, &body].iter().any(|part| part.contains(token));
+    let fault = shared.gate.met(&path, continues);
+    let response = admit(&shared, fault, &path, request, next).await;
     let status = response.status().as_u16();
     shared.gate.log(RequestLog {
         method,
         path,
         query,
-        body: String::from_utf8_lossy(&body).into_owned(),
+        body,
         status,
         at,
     });
     response
 }
 
-async fn admit(shared: &Shared, path: &str, request: Request, next: Next) -> Response {
-    let fault = shared.gate.met(path);
+async fn admit(
+    shared: &Shared,
+    fault: Option<FaultKind>,
+    path: &str,
+    request: Request,
+    next: Next,
+) -> Response {
     match fault {
         Some(FaultKind::Status(status)) => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
