@@ -50,7 +50,7 @@ measured as (
     left join flagged_known as f on f.connection = m.connection
     left join intermediate.int_delivery__board_rules as r
         on r.connection = m.connection and r.board_id = m.board_id
-    left join intermediate.int_delivery__sprint_clocks as c
+    left join intermediate.int_planning__sprint_progress as c
         on c.connection = m.connection and c.sprint_id = m.sprint_id
 ),
 

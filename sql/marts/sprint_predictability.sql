@@ -46,5 +46,5 @@ select
     m.completed_points / nullif(c.elapsed_working_days, 0.0) as velocity_per_working_day
 from marts.sprint_metrics as m
 left join kept as k on k.connection = m.connection and k.sprint_id = m.sprint_id
-left join intermediate.int_delivery__sprint_clocks as c
+left join intermediate.int_planning__sprint_progress as c
     on c.connection = m.connection and c.sprint_id = m.sprint_id

@@ -7,12 +7,6 @@ with instants as (
     union all
     select w.connection, w.sprint_id, 'planned_end' as moment, w.planned_end_at as at
     from intermediate.int_delivery__sprint_windows as w
-    union all
-    -- What counts as now for a sprint that is active.
-    select w.connection, w.sprint_id, 'end' as moment,
-        greatest(w.started_at, coalesce(w.ended_at, d.data_time)) as at
-    from intermediate.int_delivery__sprint_windows as w
-    left join intermediate.int_delivery__data_time as d on d.connection = w.connection
 ),
 
 days as (
@@ -58,8 +52,7 @@ pivoted as (
         connection,
         sprint_id,
         max(working_days) filter (where moment = 'start') as start_days,
-        max(working_days) filter (where moment = 'planned_end') as planned_end_days,
-        max(working_days) filter (where moment = 'end') as end_days
+        max(working_days) filter (where moment = 'planned_end') as planned_end_days
     from counted
     group by connection, sprint_id
 )
@@ -69,12 +62,7 @@ select
     w.sprint_id,
     p.start_days,
     p.planned_end_days,
-    round(p.planned_end_days - p.start_days, 9) as planned_working_days,
-    round(p.end_days - p.start_days, 9) as elapsed_working_days,
-    case
-        when p.planned_end_days > p.start_days
-            then round((p.end_days - p.start_days) / (p.planned_end_days - p.start_days), 9)
-    end as elapsed_ratio
+    round(p.planned_end_days - p.start_days, 9) as planned_working_days
 from intermediate.int_delivery__sprint_windows as w
 join pivoted as p on p.connection = w.connection and p.sprint_id = w.sprint_id
 where w.started_at is not null

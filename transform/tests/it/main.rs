@@ -6,6 +6,7 @@
     reason = "a test"
 )]
 
+mod baselines;
 mod burndown;
 mod corners;
 mod flow;
@@ -14,6 +15,7 @@ mod git;
 mod history;
 mod incremental;
 mod periods;
+mod portfolio;
 mod quality;
 mod release;
 mod sprints;
