@@ -132,6 +132,36 @@ totals as (
         order by step = 2, at, step, issue_id
         rows between unbounded preceding and current row
     )
+),
+
+days as (
+    select
+        t.*,
+        local_date(t.at, coalesce(s.time_zone, 'UTC')) as day,
+        coalesce(s.time_zone, 'UTC') as time_zone
+    from totals as t
+    left join staging.stg_jira__sites as s on s.connection = t.connection
+),
+
+-- Working days as in int_delivery__sprint_clocks.
+placed as (
+    select
+        d.*,
+        cast(date_part('epoch', d.day) / 86400 as bigint) - 4 as days_since,
+        (date_part('epoch', d.at) - date_part('epoch', local_midnight(d.day, d.time_zone)))
+        / (
+            date_part('epoch', local_midnight(d.day + interval '1 day', d.time_zone))
+            - date_part('epoch', local_midnight(d.day, d.time_zone))
+        ) as day_passed
+    from days as d
+),
+
+clocked as (
+    select
+        *,
+        cast(5 * (days_since / 7) + least(days_since % 7, 5) as double)
+        + case when days_since % 7 < 5 then day_passed else 0.0 end as working_days
+    from placed
 )
 
 select
@@ -148,6 +178,12 @@ select
     round(t.completed, 6) as completed_points,
     round(t.remaining + t.completed, 6) as scope_points,
     case
+        when c.planned_end_days > c.start_days
+            then w.remaining * greatest(
+                0.0,
+                1.0 - (t.working_days - c.start_days) / (c.planned_end_days - c.start_days)
+            )
+        -- Planned for a weekend only: calendar time.
         when w.planned_end_at > w.started_at
             then w.remaining * greatest(
                 0.0,
@@ -155,7 +191,9 @@ select
                     / (date_part('epoch', w.planned_end_at) - date_part('epoch', w.started_at))
             )
     end as ideal_points
-from totals as t
+from clocked as t
 join windows as w on w.connection = t.connection and w.sprint_id = t.sprint_id
+left join intermediate.int_delivery__sprint_clocks as c
+    on c.connection = t.connection and c.sprint_id = t.sprint_id
 left join staging.stg_jira__issues as i
     on i.connection = t.connection and i.issue_id = t.issue_id

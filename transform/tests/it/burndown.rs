@@ -113,8 +113,12 @@ async fn every_change_of_scope_moves_the_line_once() {
         ]),
     );
     let ideal = |day: usize| days[day]["ideal_points"].as_f64().unwrap();
-    // The first day ends in Berlin 23 hours after the start; the line falls from 7 to 0 in 240 hours.
-    assert!((ideal(0) - 7.0 * (1.0 - 23.0 / 240.0)).abs() < 1e-9);
+    // From Monday at 1 o'clock in Berlin to the second Thursday at 1: eight working days. The first day ends
+    // after 23/24 of one; the weekend of the 10th and 11th is flat.
+    assert!((ideal(0) - 7.0 * (1.0 - 23.0 / 24.0 / 8.0)).abs() < 1e-9);
+    assert!((ideal(4) - 7.0 * (1.0 - (4.0 + 23.0 / 24.0) / 8.0)).abs() < 1e-9);
+    assert_eq!((ideal(5), ideal(6)), (ideal(4), ideal(4)));
+    assert!((ideal(7) - 7.0 * (1.0 - (5.0 + 23.0 / 24.0) / 8.0)).abs() < 1e-9);
     assert_eq!(ideal(10), 0.0);
 
     // The active sprint 11 has a line up to the day of the newest change, the 20th.
@@ -206,4 +210,63 @@ async fn velocity_runs_over_closed_sprints_of_a_board_in_order_of_completion() {
     let deviation = rows[3]["stddev_6"].as_f64().unwrap();
     // Of 8, 2, 5 and 1: squares 16 + 4 + 1 + 9 over 3.
     assert!((deviation - 10f64.sqrt()).abs() < 1e-9, "{deviation}");
+}
+
+/// Weekends are flat, and a day is a day however many hours it has.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ideal_line_falls_on_working_days_of_the_site() {
+    let mut h = History::new().await;
+    berlin(&mut h);
+    // Clocks go forward on Sunday, 29 March 2026; day 1 is the 1st of January, so the 27th of March is 86.
+    // Sprint 30: Friday the 27th at 12:00 in Berlin (UTC+1) to Tuesday the 31st at 12:00 (UTC+2).
+    // Working days: half of Friday, Monday, half of Tuesday: two.
+    let noon = 11.0 / 24.0;
+    h.sprint(30, 1, 86.0 + noon, Some(90.0 + 10.0 / 24.0));
+    h.issue_with(1, 1, Some(8.0), &[30], json!({"updated_at": at(91.0)}));
+    // Sprint 31: planned for a Saturday and Sunday only; calendar time.
+    h.sprint(31, 1, 87.0, Some(88.0 + 20.0 / 24.0));
+    h.issue(2, 1, Some(4.0), &[31]);
+    // Sprint 32: begins on a Saturday, ends on Tuesday at midnight in Berlin: Monday only.
+    h.sprint(32, 1, 87.0, Some(89.0 + 22.0 / 24.0));
+    h.issue(3, 1, Some(4.0), &[32]);
+    h.sprints(3, 88.5, "32", "");
+    h.sprints(3, 89.0 + 10.0 / 24.0, "", "32");
+    h.refresh().await.unwrap();
+    let daily = async |sprint: i64| {
+        let sql = format!(
+            "select day, ideal_points from marts.sprint_burndown_daily
+             where sprint_id = {sprint} order by day"
+        );
+        h.sql(&sql).await
+    };
+    same(
+        &daily(30).await,
+        &["day", "ideal_points"],
+        json!([
+            ["2026-03-27", 6.0],
+            ["2026-03-28", 6.0],
+            ["2026-03-29", 6.0],
+            ["2026-03-30", 2.0],
+            ["2026-03-31", 0.0],
+        ]),
+    );
+    // From Saturday 1:00 in Berlin for 44 hours, of which Saturday has 23.
+    let weekend = daily(31).await;
+    let ideal = |day: usize| weekend[day]["ideal_points"].as_f64().unwrap();
+    assert!((ideal(0) - 4.0 * (1.0 - 23.0 / 44.0)).abs() < 1e-9);
+    assert_eq!(ideal(1), 0.0);
+    // Event by event: Sunday is as the start; Monday at noon (10:00 UTC) half of its day has passed.
+    let events = h
+        .sql("select event, ideal_points from marts.sprint_burndown where sprint_id = 32 order by ordinal")
+        .await;
+    same(
+        &events,
+        &["event", "ideal_points"],
+        json!([
+            ["sprint_started", 4.0],
+            ["removed", 4.0],
+            ["added", 2.0],
+            ["sprint_completed", 0.0],
+        ]),
+    );
 }

@@ -158,7 +158,7 @@ impl History {
         self.change(issue, day, "cf_p", "", "", Some((from, to)));
     }
 
-    fn change(
+    pub(crate) fn change(
         &mut self,
         issue: i64,
         day: f64,

@@ -7,6 +7,7 @@
 )]
 
 mod as_of;
+mod baselines;
 mod burndown;
 mod corners;
 mod flow;
@@ -15,6 +16,7 @@ mod git;
 mod history;
 mod incremental;
 mod periods;
+mod portfolio;
 mod quality;
 mod release;
 mod sprints;
