@@ -12,5 +12,6 @@ mod git;
 mod history;
 mod periods;
 mod quality;
+mod reconciliation;
 mod release;
 mod sprints;
