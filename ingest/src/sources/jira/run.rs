@@ -6,12 +6,12 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::BoxFuture;
 use schemas::TableName;
-use warehouse::{Commit, Source, Step, Warehouse};
+use warehouse::{Commit, Source, Warehouse};
 
 use super::api::Api;
 use super::chosen;
 use super::context::{self, Context};
-use super::details::Details;
+use super::details::{Details, step};
 use super::fields::{Roles, boards_of, fields_of};
 use super::greet::greet;
 use super::jql::Scope;
@@ -27,9 +27,7 @@ use super::streams::{
 use super::{replay, rows};
 use crate::http::{Client, Counters, counted};
 use crate::land::{Landing, Received};
-use crate::{
-    Connection, Error, Event, Note, Progress, Result, StreamReport, SyncOptions, SyncReport,
-};
+use crate::{Connection, Event, Note, Progress, Result, StreamReport, SyncOptions, SyncReport};
 
 /// How far back updates are read again when a sweep is due: a day, and half a day for an index that
 /// shows an update late.
@@ -593,32 +591,4 @@ async fn doubts(
         text,
     });
     Ok(notes.collect())
-}
-
-fn step(
-    connection: &str,
-    stream: &str,
-    started_at: DateTime<Utc>,
-    reports: &[StreamReport],
-    spent: Counters,
-    outcome: &Result<()>,
-) -> Step {
-    Step {
-        step: format!("{connection}.{stream}"),
-        status: if outcome.is_ok() {
-            "succeeded"
-        } else {
-            "failed"
-        }
-        .to_string(),
-        attempts: 1,
-        rows_in: reports.iter().map(|report| report.read).sum(),
-        rows_out: reports.iter().map(StreamReport::changed).sum(),
-        bytes: spent.bytes,
-        requests: spent.requests,
-        retries: spent.retries,
-        started_at,
-        finished_at: Utc::now(),
-        error: outcome.as_ref().err().map(Error::to_string),
-    }
 }
