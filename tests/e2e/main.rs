@@ -8,6 +8,7 @@
 )]
 
 mod demo;
+mod deployments;
 mod errors;
 mod escapes;
 mod faults;
