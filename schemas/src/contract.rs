@@ -86,6 +86,8 @@ const FILES: &[(&str, &str, &str)] = embedded![
     "jira" / "remote_links",
     "jira" / "resolutions",
     "jira" / "sites",
+    "jira" / "sprint_report_answers",
+    "jira" / "sprint_reports",
     "jira" / "sprints",
     "jira" / "statuses",
     "jira" / "users",

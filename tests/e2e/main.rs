@@ -8,6 +8,7 @@
 )]
 
 mod demo;
+mod deployments;
 mod errors;
 mod escapes;
 mod faults;
@@ -26,7 +27,7 @@ use serde_json::{Value, json};
 use tests::{Product, Server};
 
 /// The tables that a sync and a refresh fill, each with its key.
-const TABLES: [(&str, &str); 33] = [
+const TABLES: [(&str, &str); 35] = [
     (
         "jira.board_columns",
         "connection, board_id, ordinal, status_key",
@@ -45,6 +46,14 @@ const TABLES: [(&str, &str); 33] = [
     ("jira.priorities", "connection, priority_id"),
     ("jira.projects", "connection, project_id"),
     ("jira.remote_links", "connection, remote_link_id"),
+    (
+        "jira.sprint_report_answers",
+        "connection, sprint_id, board_id",
+    ),
+    (
+        "jira.sprint_reports",
+        "connection, sprint_id, issue_id, board_id",
+    ),
     ("jira.resolutions", "connection, resolution_id"),
     ("jira.sites", "connection"),
     ("jira.sprints", "connection, sprint_id"),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tests::{Product, now};
 
 use serde_json::Value;
-use simulator::{Settings, Simulator, WorldSettings};
+use simulator::{Misreport, ReportList, Settings, Simulator, WorldSettings};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_issue_of_every_sprint_has_the_outcome_the_site_noted() {
@@ -74,6 +74,91 @@ async fn every_issue_of_every_sprint_has_the_outcome_the_site_noted() {
         }
     }
     assert!(compared > 500, "{compared} issues compared");
+    agrees_with_the_reports_of_the_site(&site, &product);
+}
+
+/// The site's own sprint reports say the same; where one is made wrong, it is found.
+fn agrees_with_the_reports_of_the_site(site: &Simulator, product: &Product) {
+    let rows = product.sql("select * from marts.sprint_reconciliation");
+    let closed = product.sql("select sprint_id from marts.sprints where completed_at is not null");
+    let reported: BTreeMap<i64, i64> = rows.iter().fold(BTreeMap::new(), |mut found, row| {
+        *found.entry(row["sprint_id"].as_i64().unwrap()).or_default() += 1;
+        found
+    });
+    assert_eq!(reported.len(), closed.len(), "every closed sprint");
+    assert!(rows.len() > 500, "{} issues", rows.len());
+    let different: Vec<_> = rows.iter().filter(|row| row["agrees"] != true).collect();
+    assert!(different.is_empty(), "{different:#?}");
+    // Four faults in the report of one sprint, and in no other.
+    let of = |list: &str| {
+        let row = rows.iter().rev().find(|row| {
+            let alone = row["sprint_id"] == rows[0]["sprint_id"];
+            alone && row["jira_list"] == list
+        });
+        row.unwrap()["issue_id"].as_u64().unwrap()
+    };
+    let sprint = rows[0]["sprint_id"].as_u64().unwrap();
+    let own: Vec<u64> = rows
+        .iter()
+        .filter(|row| row["sprint_id"] == sprint)
+        .map(|row| row["issue_id"].as_u64().unwrap())
+        .collect();
+    let first = of("completed");
+    let second = *own.iter().find(|issue| **issue != first).unwrap();
+    let third = *own
+        .iter()
+        .find(|issue| ![first, second].contains(issue))
+        .unwrap();
+    let stranger = rows.iter().find(|row| {
+        row["jira_list"] == "completed" && !own.contains(&row["issue_id"].as_u64().unwrap())
+    });
+    let stranger = stranger.unwrap()["issue_id"].as_u64().unwrap();
+    let list = match rows.iter().any(|row| {
+        row["sprint_id"] == sprint && row["issue_id"] == third && row["jira_list"] == "removed"
+    }) {
+        true => ReportList::Completed,
+        false => ReportList::Punted,
+    };
+    site.edit(|world| {
+        world.misreport(sprint, Misreport::Missing { issue: first });
+        let points = Some(987.0);
+        world.misreport(
+            sprint,
+            Misreport::Estimate {
+                issue: second,
+                points,
+            },
+        );
+        world.misreport(sprint, Misreport::List { issue: third, list });
+        let list = ReportList::NotCompleted;
+        world.misreport(
+            sprint,
+            Misreport::Extra {
+                issue: stranger,
+                list,
+            },
+        );
+    });
+    product
+        .run(&["sync", "--stream", "sprint_reports", "--full"])
+        .ok();
+    product.run(&["refresh"]).ok();
+    let found: BTreeMap<u64, String> = product
+        .sql("select sprint_id, issue_id, reason from marts.sprint_reconciliation where not agrees")
+        .into_iter()
+        .map(|row| {
+            assert_eq!(row["sprint_id"], sprint);
+            let reason = row["reason"].as_str().unwrap().to_owned();
+            (row["issue_id"].as_u64().unwrap(), reason)
+        })
+        .collect();
+    let expected = BTreeMap::from([
+        (first, "only in ours".to_owned()),
+        (second, "estimate differs".to_owned()),
+        (third, "list differs".to_owned()),
+        (stranger, "only in Jira".to_owned()),
+    ]);
+    assert_eq!(found, expected);
 }
 
 /// What is known of an issue's sprints, for the message of a failing comparison.

@@ -24,6 +24,6 @@ pub use server::{Fault, FaultKind, RequestLog, Simulator, Webhook, signature};
 pub use settings::{Account, Deployment, OAuth, PageLimits, RateLimit, Settings, WorldSettings};
 pub use world::model;
 pub use world::{
-    Applied, Edit, EditError, FieldIds, IssueTruth, NewIssue, Outcome, ReportIssue, Site,
-    SprintReport, SprintTruth, World,
+    Applied, Edit, EditError, FieldIds, IssueTruth, Misreport, NewIssue, Outcome, ReportIssue,
+    ReportList, Site, SprintReport, SprintTruth, World,
 };

@@ -23,6 +23,7 @@ mod recorded;
 mod sign_in;
 mod simulated;
 mod site;
+mod sprint_reports;
 mod webhooks;
 
 use std::time::Duration;

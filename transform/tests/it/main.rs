@@ -18,5 +18,6 @@ mod incremental;
 mod periods;
 mod portfolio;
 mod quality;
+mod reconciliation;
 mod release;
 mod sprints;

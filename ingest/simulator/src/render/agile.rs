@@ -108,7 +108,7 @@ impl World {
         sprint: &Sprint,
         view: &View,
     ) -> Option<Value> {
-        let report = self.sprint_report(sprint.id)?;
+        let report = self.served_report(sprint.id)?;
         let field = board.estimate_field.clone().unwrap_or_default();
         let list = |issues: &[ReportIssue]| -> Vec<Value> {
             issues

@@ -23,7 +23,7 @@ use crate::settings::WorldSettings;
 use crate::world::model::{Board, Issue, Link, Project, Sprint};
 
 pub use edit::{Applied, Edit, EditError, NewIssue};
-pub use report::{ReportIssue, SprintReport};
+pub use report::{Misreport, ReportIssue, ReportList, SprintReport};
 pub use site::{FieldIds, Site};
 pub use truth::{IssueTruth, Outcome, SprintTruth};
 
@@ -50,6 +50,8 @@ pub struct World {
     subtasks: HashMap<u64, Vec<u64>>,
     deleted: Vec<u64>,
     logs: BTreeMap<u64, observe::SprintLog>,
+    /// What reports say wrongly, by sprint.
+    pub(crate) misreports: BTreeMap<u64, Vec<Misreport>>,
     next: NextIds,
     last: DateTime<Utc>,
 }
@@ -88,6 +90,7 @@ impl World {
             subtasks: HashMap::new(),
             deleted: Vec::new(),
             logs: BTreeMap::new(),
+            misreports: BTreeMap::new(),
             next: NextIds {
                 issue: 10_100,
                 history: 20_000,

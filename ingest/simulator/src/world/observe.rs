@@ -20,6 +20,7 @@ pub(super) struct SprintLog {
     pub(super) start: BTreeMap<u64, Shot>,
     pub(super) inside: BTreeSet<u64>,
     pub(super) entered: BTreeMap<u64, Shot>,
+    entered_at: BTreeMap<u64, Instant>,
     pub(super) left: BTreeMap<u64, Shot>,
     pub(super) re_entered: BTreeSet<u64>,
     pub(super) became_done: BTreeSet<u64>,
@@ -119,7 +120,11 @@ impl World {
                 log.re_entered.insert(id);
             } else {
                 log.entered.insert(id, shot);
+                log.entered_at.insert(id, at);
             }
+        } else if member && log.entered_at.get(&id) == Some(&at) {
+            // What happens at the very instant of the entry belongs to it.
+            log.entered.insert(id, shot);
         } else if !member && log.inside.remove(&id) {
             log.left.insert(id, shot);
         }

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
+use warehouse::Step;
 
-use crate::Note;
+use crate::http::Counters;
+use crate::{Error, Note, Result, StreamReport};
 
 /// What a step says beside its numbers.
 #[derive(Debug, Default, Serialize)]
@@ -35,6 +38,35 @@ impl Details {
             return None;
         }
         serde_json::to_value(&self).ok()
+    }
+}
+
+/// The record of a step that has ended.
+pub(super) fn step(
+    connection: &str,
+    stream: &str,
+    started_at: DateTime<Utc>,
+    reports: &[StreamReport],
+    spent: Counters,
+    outcome: &Result<()>,
+) -> Step {
+    Step {
+        step: format!("{connection}.{stream}"),
+        status: if outcome.is_ok() {
+            "succeeded"
+        } else {
+            "failed"
+        }
+        .to_string(),
+        attempts: 1,
+        rows_in: reports.iter().map(|report| report.read).sum(),
+        rows_out: reports.iter().map(StreamReport::changed).sum(),
+        bytes: spent.bytes,
+        requests: spent.requests,
+        retries: spent.retries,
+        started_at,
+        finished_at: Utc::now(),
+        error: outcome.as_ref().err().map(Error::to_string),
     }
 }
 

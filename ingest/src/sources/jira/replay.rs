@@ -15,7 +15,8 @@ use super::streams::children::{self, Family};
 use super::streams::issues::mark_name;
 use super::streams::sweep::{self, ABSENCES};
 use super::streams::{
-    BOARDS, CHANGELOGS, FIELDS, ISSUES, REFERENCE, batch, people, reference, remote_links, worklogs,
+    BOARDS, CHANGELOGS, FIELDS, ISSUES, REFERENCE, batch, people, reference, remote_links,
+    sprint_reports, worklogs,
 };
 use crate::land::{self, Landing, Received};
 use crate::{Connection, Event, Progress, Result, StreamReport, SyncReport};
@@ -94,6 +95,13 @@ pub(crate) async fn replay(
     // Before the issues: what belongs to a deleted issue goes with it.
     let worked = Box::pin(worklogs::replay(warehouse, name, &mut landing, &plain)).await?;
     let linked = Box::pin(remote_links::replay(warehouse, name, &mut landing, &plain)).await?;
+    let reported = Box::pin(sprint_reports::replay(
+        warehouse,
+        name,
+        &mut landing,
+        &plain,
+    ))
+    .await?;
     let mut family = Family::new();
     let report = &mut replayed;
     let carried = Some(&mut family);
@@ -120,6 +128,7 @@ pub(crate) async fn replay(
         family.comments,
         worked,
         linked,
+        reported,
     ]);
     for report in &reports {
         let (records, changed) = (report.read, report.changed());

@@ -6,12 +6,12 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::BoxFuture;
 use schemas::TableName;
-use warehouse::{Commit, Source, Step, Warehouse};
+use warehouse::{Commit, Source, Warehouse};
 
 use super::api::Api;
 use super::chosen;
 use super::context::{self, Context};
-use super::details::Details;
+use super::details::{Details, step};
 use super::fields::{Roles, boards_of, fields_of};
 use super::greet::greet;
 use super::jql::Scope;
@@ -21,15 +21,13 @@ use super::streams::issues::{Reader, mark, mark_name};
 use super::streams::listings::{self, Fetched, Stored};
 use super::streams::people::People;
 use super::streams::{
-    BOARDS, CHANGELOGS, COMPONENTS, FIELDS, ISSUES, PROJECTS, REMOTE_LINKS, Selection, WORKLOGS,
-    again, reference, remote_links, worklogs,
+    BOARDS, CHANGELOGS, COMPONENTS, FIELDS, ISSUES, PROJECTS, REMOTE_LINKS, SPRINT_REPORTS,
+    Selection, WORKLOGS, again, reference, remote_links, sprint_reports, worklogs,
 };
 use super::{replay, rows};
 use crate::http::{Client, Counters, counted};
 use crate::land::{Landing, Received};
-use crate::{
-    Connection, Error, Event, Note, Progress, Result, StreamReport, SyncOptions, SyncReport,
-};
+use crate::{Connection, Event, Note, Progress, Result, StreamReport, SyncOptions, SyncReport};
 
 /// How far back updates are read again when a sweep is due: a day, and half a day for an index that
 /// shows an update late.
@@ -91,7 +89,12 @@ pub(crate) async fn sync(
         );
         Box::pin(replay::replay(warehouse, connection, run_id, progress)).await?;
     }
-    let others = usize::from(selection.issues) + usize::from(selection.worklogs);
+    let others = [
+        selection.issues,
+        selection.worklogs,
+        selection.sprint_reports,
+    ];
+    let others = others.into_iter().filter(|wanted| *wanted).count();
     progress.event(&Event::Planned {
         steps: selection.reference.len() + others,
     });
@@ -140,6 +143,11 @@ pub(crate) async fn sync(
     if selection.remote_links {
         let begun = sync.begin(REMOTE_LINKS);
         let (outcome, spent) = counted(sync.remote_links()).await;
+        sync.end(begun, spent, outcome).await?;
+    }
+    if selection.sprint_reports {
+        let begun = sync.begin(SPRINT_REPORTS);
+        let (outcome, spent) = counted(sync.sprint_reports()).await;
         sync.end(begun, spent, outcome).await?;
     }
     if selection.is_complete() {
@@ -263,6 +271,31 @@ impl<'a> Sync<'a> {
             self.reports.push(report);
             self.notes.extend(notes);
             Ok(())
+        })
+    }
+
+    /// Reads the reports of sprints that were closed since the last run.
+    fn sprint_reports(&mut self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let named = self.options.streams.iter();
+            let mut reader = sprint_reports::Reader {
+                warehouse: self.warehouse,
+                api: &self.api,
+                connection: &self.connection.name,
+                landing: &mut self.landing,
+                run_id: self.run_id,
+                report: StreamReport::of(SPRINT_REPORTS),
+                notes: Vec::new(),
+            };
+            let again = match (self.options.full, named.len() > 0) {
+                (true, _) => sprint_reports::Again::All,
+                (false, true) => sprint_reports::Again::Refused,
+                (false, false) => sprint_reports::Again::No,
+            };
+            let outcome = reader.read(again).await;
+            self.reports.push(reader.report);
+            self.notes.extend(reader.notes);
+            outcome
         })
     }
 
@@ -558,32 +591,4 @@ async fn doubts(
         text,
     });
     Ok(notes.collect())
-}
-
-fn step(
-    connection: &str,
-    stream: &str,
-    started_at: DateTime<Utc>,
-    reports: &[StreamReport],
-    spent: Counters,
-    outcome: &Result<()>,
-) -> Step {
-    Step {
-        step: format!("{connection}.{stream}"),
-        status: if outcome.is_ok() {
-            "succeeded"
-        } else {
-            "failed"
-        }
-        .to_string(),
-        attempts: 1,
-        rows_in: reports.iter().map(|report| report.read).sum(),
-        rows_out: reports.iter().map(StreamReport::changed).sum(),
-        bytes: spent.bytes,
-        requests: spent.requests,
-        retries: spent.retries,
-        started_at,
-        finished_at: Utc::now(),
-        error: outcome.as_ref().err().map(Error::to_string),
-    }
 }

@@ -17,6 +17,8 @@ impl SourceUnderTest for Jira {
         "ingest.issues.merged:2",
         "jira.issues.before_commit:2",
         "jira.changelog_items.committed",
+        "ingest.sprint_reports.landed",
+        "ingest.sprint_reports.merged:2",
     ];
     const REPLAY_BORDERS: &'static [&'static str] =
         &["ingest.replay.cleared", "ingest.issues.merged:2"];

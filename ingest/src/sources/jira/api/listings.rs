@@ -54,6 +54,20 @@ impl Api<'_> {
         offered(self.values(&path, &[]).await)
     }
 
+    /// The sprint report of a closed sprint, as people see it on a board. The resource is not documented.
+    pub(crate) async fn sprint_report(
+        &self,
+        board_id: i64,
+        sprint_id: i64,
+    ) -> Result<Offered<Box<RawValue>>> {
+        let path = "rest/greenhopper/1.0/rapid/charts/sprintreport";
+        let query = [
+            ("rapidViewId", board_id.to_string()),
+            ("sprintId", sprint_id.to_string()),
+        ];
+        offered(self.client.get(path, &query, Patience::Patient).await)
+    }
+
     pub(crate) async fn statuses(&self) -> Listed {
         offered(self.get(&self.at("status")).await)
     }

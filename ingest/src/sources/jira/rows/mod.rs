@@ -5,6 +5,7 @@ mod changelog;
 mod children;
 mod issue;
 mod reference;
+mod report;
 
 use schemas::Row;
 use serde_json::Value;
@@ -17,6 +18,8 @@ pub(crate) use reference::{
     issue_type_row, link_type_row, priority_row, project_row, put_roles, resolution_row,
     sprint_row, status_row, stub_row, user_row, version_row,
 };
+
+pub(crate) use report::sprint_report_rows;
 
 use super::time;
 

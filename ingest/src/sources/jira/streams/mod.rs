@@ -10,6 +10,7 @@ pub(crate) mod named;
 pub(crate) mod people;
 pub(crate) mod reference;
 pub(crate) mod remote_links;
+pub(crate) mod sprint_reports;
 pub(crate) mod sweep;
 pub(crate) mod whole;
 pub(crate) mod worklogs;
@@ -34,6 +35,7 @@ pub(crate) const ISSUE_LINKS: &str = "issue_links";
 pub(crate) const COMMENTS: &str = "comments";
 pub(crate) const WORKLOGS: &str = "worklogs";
 pub(crate) const REMOTE_LINKS: &str = "remote_links";
+pub(crate) const SPRINT_REPORTS: &str = "sprint_reports";
 
 /// Streams that are read as full listings, in order: the parts that fields play depend on the
 /// boards, the sprints are asked for board by board, versions and components project by project.
@@ -66,6 +68,8 @@ pub(crate) struct Selection {
     /// Whether all issues are asked for their remote links; those of changed issues are read with
     /// them.
     pub(crate) remote_links: bool,
+    /// Whether the reports of closed sprints are read that were not read yet.
+    pub(crate) sprint_reports: bool,
 }
 
 impl Selection {
@@ -84,11 +88,14 @@ impl Selection {
                 }
                 WORKLOGS => wanted.push(WORKLOGS),
                 REMOTE_LINKS => wanted.push(REMOTE_LINKS),
+                SPRINT_REPORTS | "sprint_report_answers" => {
+                    wanted.extend([BOARDS, SPRINTS, SPRINT_REPORTS]);
+                }
                 name => match REFERENCE.iter().find(|stream| **stream == name) {
                     Some(stream) => wanted.push(stream),
                     None => {
                         return Err(connection.refuse(format!(
-                            "there is no stream '{name}'; the streams are {}, {ISSUES}, {CHANGELOGS}, {ISSUE_LINKS}, {COMMENTS}, {WORKLOGS} and {REMOTE_LINKS}",
+                            "there is no stream '{name}'; the streams are {}, {ISSUES}, {CHANGELOGS}, {ISSUE_LINKS}, {COMMENTS}, {WORKLOGS}, {REMOTE_LINKS} and {SPRINT_REPORTS}",
                             REFERENCE.join(", ")
                         )));
                     }
@@ -105,6 +112,7 @@ impl Selection {
             issues,
             worklogs: names.is_empty() || wanted.contains(&WORKLOGS),
             remote_links: wanted.contains(&REMOTE_LINKS),
+            sprint_reports: names.is_empty() || wanted.contains(&SPRINT_REPORTS),
         })
     }
 

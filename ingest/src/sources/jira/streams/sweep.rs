@@ -17,7 +17,7 @@ use super::super::api::Ask;
 use super::super::{filter, rows, time};
 use super::issues::{Cursor, Reader};
 use super::whole;
-use super::{COMMENTS, ISSUE_LINKS, ISSUES, PROJECTS, REMOTE_LINKS, WORKLOGS};
+use super::{COMMENTS, ISSUE_LINKS, ISSUES, PROJECTS, REMOTE_LINKS, SPRINT_REPORTS, WORKLOGS};
 use crate::land::Received;
 use crate::{Event, Note, Result, StreamReport};
 
@@ -32,11 +32,12 @@ const ALARMING: f64 = 0.2;
 const UNREMARKABLE: usize = 10;
 
 /// What belongs to issues, with the columns that name them.
-const CHILDREN: [(&str, &[&str]); 5] = [
+const CHILDREN: [(&str, &[&str]); 6] = [
     ("changelog_items", &["issue_id"]),
     (COMMENTS, &["issue_id"]),
     (WORKLOGS, &["issue_id"]),
     (REMOTE_LINKS, &["issue_id"]),
+    (SPRINT_REPORTS, &["issue_id"]),
     (ISSUE_LINKS, &["source_issue_id", "target_issue_id"]),
 ];
 
@@ -364,7 +365,7 @@ async fn bury(
 }
 
 /// Brings back what was deleted together with issues that are shown again, and that reading the issue
-/// doesn't bring: history entries, worklogs and remote links.
+/// doesn't bring: history entries, worklogs, remote links and lines of sprint reports.
 pub(crate) async fn revive(
     warehouse: &Warehouse,
     connection: &str,
@@ -390,7 +391,7 @@ pub(crate) async fn revive(
         .filter_map(|mut row| Some((rows::row_id(&row, "issue_id")?, row.remove("deleted_at")?)))
         .collect();
     let ids: Vec<i64> = buried.keys().copied().collect();
-    for table in ["changelog_items", WORKLOGS, REMOTE_LINKS] {
+    for table in ["changelog_items", WORKLOGS, REMOTE_LINKS, SPRINT_REPORTS] {
         let dead = "deleted_at is not null";
         let mut rows = owned(warehouse, connection, table, &["issue_id"], &ids, dead).await?;
         rows.retain_mut(|row| {
