@@ -4,6 +4,15 @@ use serde_json::{Value, json};
 
 use crate::history::History;
 
+/// What these tests look at.
+const MODELS: [&str; 5] = [
+    "baseline_changes",
+    "baseline_comparison",
+    "baselines",
+    "sprint_breakdown",
+    "stakeholder_issues",
+];
+
 /// Fields with a part to play, and people.
 fn fields(h: &mut History) {
     let custom = |id: &str, name: &str, role: Option<&str>| json!({"field_id": id, "name": name, "is_custom": true, "role": role});
@@ -31,7 +40,7 @@ async fn rows(h: &History, columns: &[&str], sql: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_baseline_keeps_what_was_then() {
-    let mut h = History::new().await;
+    let mut h = History::of(&MODELS).await;
     fields(&mut h);
     // Everything changes in the sprint, and again after it; changes exactly at the start belong to it.
     let now = json!({"assignee_id": "u2", "reporter_id": "u2", "priority": "Lowest",
@@ -120,7 +129,7 @@ async fn a_baseline_keeps_what_was_then() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_was_taken_back_is_none() {
-    let mut h = History::new().await;
+    let mut h = History::of(&MODELS).await;
     fields(&mut h);
     let issue = |h: &mut History, id: i64| h.issue(id, 1, Some(3.0), &[10]);
     for id in 1..=9 {
@@ -187,7 +196,7 @@ async fn a_change_that_was_taken_back_is_none() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_came_and_what_went() {
-    let mut h = History::new().await;
+    let mut h = History::of(&MODELS).await;
     // 1: stays, is done. 2: taken out. 3: added. 4: came and went. 5: moved on by the completion itself.
     h.issue(1, 3, Some(2.0), &[10]);
     h.status(1, 9.0, 1, 3);
@@ -308,7 +317,7 @@ async fn what_came_and_what_went() {
 /// 126 issues, +36, −3, 104 changed: 26.2 %.
 #[tokio::test(flavor = "multi_thread")]
 async fn scope_change_of_known_reports() {
-    let mut h = History::new().await;
+    let mut h = History::of(&MODELS).await;
     h.sprint(20, 1, 5.0, Some(15.0));
     let mut next = 0;
     for (sprint, baseline, added, removed, changed) in [(10, 58, 10, 0, 44), (20, 126, 36, 3, 104)]
@@ -358,7 +367,7 @@ async fn scope_change_of_known_reports() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_owner_may_be_a_person_an_option_or_a_text() {
-    let mut h = History::new().await;
+    let mut h = History::of(&MODELS).await;
     fields(&mut h);
     let sent = [
         // A person, here with a name that holds what the values are cut by.

@@ -215,7 +215,7 @@ async fn velocity_runs_over_closed_sprints_of_a_board_in_order_of_completion() {
 /// Weekends are flat, and a day is a day however many hours it has.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_ideal_line_falls_on_working_days_of_the_site() {
-    let mut h = History::new().await;
+    let mut h = History::of(&MODELS).await;
     berlin(&mut h);
     // Clocks go forward on Sunday, 29 March 2026; day 1 is the 1st of January, so the 27th of March is 86.
     // Sprint 30: Friday the 27th at 12:00 in Berlin (UTC+1) to Tuesday the 31st at 12:00 (UTC+2).

@@ -4,6 +4,17 @@ use serde_json::{Value, json};
 
 use crate::history::{History, at};
 
+/// What these tests look at.
+const MODELS: [&str; 7] = [
+    "project_sprint_metrics",
+    "portfolio",
+    "carry_over_chains",
+    "sprint_health",
+    "worklog_variance",
+    "sprint_predictability",
+    "sprint_breakdown",
+];
+
 async fn rows(h: &History, columns: &[&str], sql: &str) -> Value {
     let rows = h.sql(sql).await;
     let shown: Vec<Vec<&Value>> = rows
@@ -16,7 +27,7 @@ async fn rows(h: &History, columns: &[&str], sql: &str) -> Value {
 /// Board 1 with sprints 10 (5th to 15th, closed) and 11 (from the 16th, planned to the 30th, data to the
 /// 20th), shown on board 2 as well. Projects A and B.
 async fn shared() -> History {
-    let mut h = History::new().await;
+    let mut h = History::of(&MODELS).await;
     h.add(
         "fields",
         json!({"field_id": "cf_f", "name": "Flagged", "is_custom": true, "role": "flagged"}),

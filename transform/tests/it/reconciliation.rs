@@ -4,6 +4,9 @@ use serde_json::{Value, json};
 
 use crate::history::{History, at};
 
+/// What these tests look at.
+const MODELS: [&str; 1] = ["sprint_reconciliation"];
+
 fn answered(h: &mut History, sprint: i64, completed: f64, is_offered: bool) {
     h.add(
         "sprint_report_answers",
@@ -48,7 +51,7 @@ async fn reasons(h: &History) -> Vec<(i64, i64, Option<String>)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_difference_has_its_reason() {
-    let mut h = History::new().await;
+    let mut h = History::of(&MODELS).await;
     let three = Some(3.0);
     // All were in the sprint from the 3rd on and are not done, unless a case says otherwise.
     for issue in 1..=11 {
@@ -137,7 +140,7 @@ async fn every_difference_has_its_reason() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_reports_of_the_completion_that_is_known_are_compared() {
-    let mut h = History::new().await;
+    let mut h = History::of(&MODELS).await;
     // 12 was answered without a report, 13 for an earlier completion; 14 and the active 11 not at all.
     for (sprint, from, to) in [(12, 2.0, 4.0), (13, 2.5, 4.5), (14, 2.6, 4.6)] {
         h.sprint(sprint, 1, from, Some(to));
