@@ -33,7 +33,7 @@ async fn killed_at_any_point_and_started_again_gives_the_same_tables() {
     let site = small_site().await;
     let undisturbed = Product::reading(&site);
     undisturbed.run(&["sync"]).ok();
-    undisturbed.run(&["refresh"]).ok();
+    undisturbed.run(&tests::REFRESH).ok();
     let expected = contents(&undisturbed).await;
     for point in SYNC {
         let product = Product::reading(&site);
@@ -44,19 +44,19 @@ async fn killed_at_any_point_and_started_again_gives_the_same_tables() {
             killed.err
         );
         product.run(&["sync"]).ok();
-        product.run(&["refresh"]).ok();
+        product.run(&tests::REFRESH).ok();
         assert_holds(&product, &expected).await;
     }
     for point in REFRESH {
         let product = Product::reading(&site);
         product.run(&["sync"]).ok();
-        let killed = product.run_with_fault(&["refresh"], &format!("kill@{point}"));
+        let killed = product.run_with_fault(&tests::REFRESH, &format!("kill@{point}"));
         assert_eq!(
             killed.code, None,
             "refresh passes {point} and is killed there: {}",
             killed.err
         );
-        product.run(&["refresh"]).ok();
+        product.run(&tests::REFRESH).ok();
         assert_eq!(product.releases(), 1, "{point}");
         assert_holds(&product, &expected).await;
     }
@@ -64,7 +64,7 @@ async fn killed_at_any_point_and_started_again_gives_the_same_tables() {
     let product = Product::reading(&site);
     product.run_with_fault(&["sync"], "kill@jira.issues.committed");
     product.run(&["sync"]).ok();
-    product.run(&["refresh"]).ok();
+    product.run(&tests::REFRESH).ok();
     let runs = product
         .sql("select status, reason from system.runs where pipeline = 'sync' order by started_at");
     assert_eq!(runs[0]["status"], "failed", "{runs:?}");
@@ -83,11 +83,11 @@ async fn a_full_disk_is_said_and_leaves_no_half_release() {
         ended.err
     );
     product.run(&["sync"]).ok();
-    let ended = product.run_with_fault(&["refresh"], "full@release.before_publish");
+    let ended = product.run_with_fault(&tests::REFRESH, "full@release.before_publish");
     assert_eq!(ended.code, Some(1));
     assert!(ended.err.contains("the disk is full"), "{}", ended.err);
     assert_eq!(product.releases(), 0);
-    product.run(&["refresh"]).ok();
+    product.run(&tests::REFRESH).ok();
     assert_eq!(product.releases(), 1);
 }
 

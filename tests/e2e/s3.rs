@@ -12,7 +12,7 @@ async fn the_main_job_on_s3_gives_the_same_as_on_disk() {
     let remote = Product::reading(&site).with_environment(bucket.environment("teams/one"));
     for product in [&local, &remote] {
         product.run(&["sync"]).ok();
-        product.run(&["refresh"]).ok();
+        product.run(&tests::REFRESH).ok();
     }
     assert!(
         !remote.path().join("data/lake").exists(),
@@ -20,7 +20,7 @@ async fn the_main_job_on_s3_gives_the_same_as_on_disk() {
     );
     assert_same(&local, &remote).await;
     remote.run(&["sync"]).ok();
-    remote.run(&["refresh"]).ok();
+    remote.run(&tests::REFRESH).ok();
     assert_eq!(
         remote.releases(),
         1,
@@ -44,7 +44,7 @@ async fn of_two_writers_on_s3_one_wins() {
     let children: Vec<_> = contenders
         .iter()
         .map(|product| {
-            let mut command = product.command(&["refresh"]);
+            let mut command = product.command(&tests::REFRESH);
             command.env("SPRINT_REPORTS_FAULT", "slow@release.before_publish");
             command.spawn().unwrap()
         })
@@ -63,7 +63,7 @@ async fn of_two_writers_on_s3_one_wins() {
         .collect();
     assert_eq!(won, 1, "{said:?}");
     assert_eq!(one.releases(), 1);
-    one.run(&["refresh"]).ok();
+    one.run(&tests::REFRESH).ok();
     assert!(
         one.value("select count(*) as n from velocity")
             .as_i64()

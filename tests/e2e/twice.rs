@@ -8,7 +8,7 @@ async fn a_second_sync_reads_next_to_nothing_and_publishes_nothing() {
     let site = small_site().await;
     let product = Product::reading(&site);
     product.run(&["sync"]).ok();
-    product.run(&["refresh"]).ok();
+    product.run(&tests::REFRESH).ok();
     assert_eq!(product.releases(), 1);
 
     let before = site.requests().len();
@@ -22,7 +22,7 @@ async fn a_second_sync_reads_next_to_nothing_and_publishes_nothing() {
         bulk.is_empty(),
         "nothing changed, so no issue is fetched: {bulk:?}"
     );
-    product.run(&["refresh"]).ok();
+    product.run(&tests::REFRESH).ok();
     assert_eq!(
         product.releases(),
         1,
@@ -35,14 +35,14 @@ async fn replaying_raw_gives_the_same_tables_without_the_site() {
     let site = small_site().await;
     let product = Product::reading(&site);
     product.run(&["sync"]).ok();
-    product.run(&["refresh"]).ok();
+    product.run(&tests::REFRESH).ok();
     let copy = Product::reading(&site);
     copy.run(&["sync"]).ok();
-    copy.run(&["refresh"]).ok();
+    copy.run(&tests::REFRESH).ok();
     let before = site.requests().len();
     copy.run(&["sync", "--replay"]).ok();
     assert_eq!(site.requests().len(), before, "a replay makes no request");
-    copy.run(&["refresh"]).ok();
+    copy.run(&tests::REFRESH).ok();
     assert_same(&product, &copy).await;
 }
 
@@ -51,10 +51,10 @@ async fn reading_everything_again_changes_nothing() {
     let site = small_site().await;
     let product = Product::reading(&site);
     product.run(&["sync"]).ok();
-    product.run(&["refresh"]).ok();
+    product.run(&tests::REFRESH).ok();
     let fresh = Product::reading(&site);
     fresh.run(&["sync"]).ok();
     fresh.run(&["sync", "--full"]).ok();
-    fresh.run(&["refresh"]).ok();
+    fresh.run(&tests::REFRESH).ok();
     assert_same(&product, &fresh).await;
 }

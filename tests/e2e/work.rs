@@ -119,7 +119,7 @@ async fn a_change_at_the_site_is_in_the_table_within_seconds() {
         .find(|one| one["what"] == "webhooks site");
     assert_eq!(found.unwrap()["says"], "none wait");
     // A refresh, without a sync, publishes what was told.
-    product.run(&["refresh"]).ok();
+    product.run(&tests::REFRESH).ok();
     let rows = product.sql("select state, count(*) as n from system.webhooks group by state");
     assert_eq!((rows.len(), &rows[0]["state"]), (1, &"done".into()));
     let gone = format!("select deleted_reason from jira.issues where issue_id = {issue}");

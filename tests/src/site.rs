@@ -16,6 +16,23 @@ fn now_in(year: i32) -> DateTime<Utc> {
         .expect("an instant")
 }
 
+/// Refreshes the models of sprints and all that they read: what most tests look at.
+pub const REFRESH: [&str; 13] = [
+    "refresh",
+    "--select",
+    "+sprint_metrics",
+    "--select",
+    "+velocity",
+    "--select",
+    "+sprint_burndown_daily",
+    "--select",
+    "+sprints",
+    "--select",
+    "+issue_assignee_periods",
+    "--select",
+    "+issue_parent_periods",
+];
+
 /// A simulated site with a small world.
 pub async fn small_site() -> Simulator {
     small_site_in(2026).await

@@ -1,17 +1,21 @@
 //! Describing the models: documentation from their YAML, lineage from their planned statements.
 
+use std::collections::BTreeMap;
+
 use datafusion::prelude::SessionContext;
 use futures::future::BoxFuture;
+use schemas::TableName;
 use sha2::{Digest, Sha256};
-use warehouse::{Catalog, ColumnDoc, ModelDoc};
+use warehouse::{Catalog, ColumnDoc, ModelDoc, ModelState};
 
 use crate::{Error, Materialization, Model, Project, Result, lineage};
 
 impl Project {
     /// Hash of all that the catalog describes.
-    pub(crate) fn hash(&self) -> String {
+    pub(crate) fn hash(&self, built: &BTreeMap<TableName, ModelState>) -> String {
         let mut hash = Sha256::new();
         for model in self.models() {
+            hash.update([u8::from(built.contains_key(&model.name))]);
             hash.update(format!(
                 "{} {} {:?}\n",
                 model.name, model.definition, model.columns
@@ -33,6 +37,7 @@ impl Project {
     pub(crate) fn catalog<'a>(
         &'a self,
         context: &'a SessionContext,
+        built: &'a BTreeMap<TableName, ModelState>,
     ) -> BoxFuture<'a, Result<Catalog>> {
         Box::pin(async move {
             let mut catalog = Catalog {
@@ -40,6 +45,11 @@ impl Project {
                 ..Catalog::default()
             };
             for model in self.models() {
+                // What was not selected may lack what it reads.
+                if !built.contains_key(&model.name) {
+                    catalog.models.insert(model.name.clone(), described(model));
+                    continue;
+                }
                 let plan = context.state().create_logical_plan(&model.sql).await;
                 let plan = plan.map_err(|error| Error::Model {
                     model: model.name.to_string(),

@@ -1,10 +1,13 @@
 //! Data tests: the key of every model is unique and complete, and no check returns a row.
 
+use std::collections::BTreeMap;
+
 use datafusion::prelude::SessionContext;
 use futures::future::BoxFuture;
 use schemas::TableName;
-use warehouse::{CheckOutcome, batch_to_rows};
+use warehouse::{CheckOutcome, ModelState, batch_to_rows};
 
+use crate::project::Check;
 use crate::{Error, Project, Result};
 
 /// Most failing rows that an error shows.
@@ -20,12 +23,13 @@ struct Test {
 /// Runs all data tests; the error says which failed and shows the first rows.
 pub(crate) fn run<'a>(
     project: &'a Project,
+    built: &'a BTreeMap<TableName, ModelState>,
     context: &'a SessionContext,
 ) -> BoxFuture<'a, Result<Vec<CheckOutcome>>> {
     Box::pin(async move {
         let mut outcomes = Vec::new();
         let mut failures = Vec::new();
-        for test in tests(project) {
+        for test in tests(project, built) {
             let failed = |error: datafusion::error::DataFusionError| Error::Model {
                 model: test.name.clone(),
                 file: "checks".to_string(),
@@ -51,8 +55,14 @@ pub(crate) fn run<'a>(
     })
 }
 
-fn tests(project: &Project) -> Vec<Test> {
-    let keys = project.models().iter().flat_map(|model| {
+/// The tests of the models that were built.
+fn tests(project: &Project, built: &BTreeMap<TableName, ModelState>) -> Vec<Test> {
+    let is_built = |name: &TableName| built.contains_key(name);
+    let models = project
+        .models()
+        .iter()
+        .filter(|model| is_built(&model.name));
+    let keys = models.flat_map(|model| {
         let key = model.key.join(", ");
         let nulls: Vec<String> = model
             .key
@@ -79,7 +89,9 @@ fn tests(project: &Project) -> Vec<Test> {
             },
         ]
     });
-    let checks = project.checks().iter().map(|check| Test {
+    let is_there = |read: &TableName| is_built(read) || schemas::contract(read).is_some();
+    let possible = |check: &&Check| check.reads.iter().all(is_there);
+    let checks = project.checks().iter().filter(possible).map(|check| Test {
         name: check.name.clone(),
         table: None,
         sql: check.sql.clone(),

@@ -20,7 +20,8 @@ use crate::{Error, Model, Project, Result, check, graph};
 /// What a refresh shall do.
 #[derive(Debug, Clone, Default)]
 pub struct RefreshOptions {
-    /// Models to build, as selectors; all without one.
+    /// Models to build, as selectors; all without one. What they read is built where it never was; other
+    /// models stay as they are, or unbuilt.
     pub select: Vec<String>,
     /// Whether to build models whose inputs did not change as well.
     pub full: bool,
@@ -117,7 +118,7 @@ pub(crate) struct Refresh<'a> {
     pub(crate) differences: Differences<'a>,
 }
 
-impl Refresh<'_> {
+impl<'a> Refresh<'a> {
     fn run<'s>(
         &'s mut self,
         selected: &'s BTreeSet<TableName>,
@@ -137,8 +138,9 @@ impl Refresh<'_> {
                 }
             }
             let context = self.warehouse.sessions().open(&snapshot).await?;
-            let of = self.project.models().len();
-            for (number, model) in self.project.models().iter().enumerate() {
+            let models = self.needed(selected);
+            let of = models.len();
+            for (number, model) in models.into_iter().enumerate() {
                 self.progress.building(&model.name.name, number + 1, of);
                 let wanted = selected.contains(&model.name);
                 self.build(model, &context, wanted, full).await?;
@@ -156,7 +158,8 @@ impl Refresh<'_> {
             }
             self.progress.testing();
             let began = Utc::now();
-            let checked = check::run(self.project, &context).await;
+            let there = &self.content.models;
+            let checked = check::run(self.project, there, &context).await;
             self.content.checks = self
                 .step("tests".to_string(), (0, 0), began, checked)
                 .await?;
@@ -181,12 +184,31 @@ impl Refresh<'_> {
         })
     }
 
+    /// The models of the new release: those that are selected, those that the current one has, and all that
+    /// these read.
+    fn needed(&self, selected: &BTreeSet<TableName>) -> Vec<&'a Model> {
+        let current = self.current.as_ref();
+        let is_known =
+            |name| current.is_some_and(|current| current.content.models.contains_key(name));
+        let mut needed: BTreeSet<&TableName> = BTreeSet::new();
+        let models = self.project.models();
+        for model in models.iter().rev() {
+            let name = &model.name;
+            if selected.contains(name) || is_known(name) || needed.contains(name) {
+                needed.insert(name);
+                needed.extend(&model.reads);
+            }
+        }
+        let is_needed = |model: &&'a Model| needed.contains(&model.name);
+        models.iter().filter(is_needed).collect()
+    }
+
     /// Names the catalog of the models; writes it where a release of the same models has not.
     async fn describe(&mut self, context: &SessionContext) -> Result<()> {
-        let hash = self.project.hash();
+        let hash = self.project.hash(&self.content.models);
         let releases = self.warehouse.releases();
         if !releases.has_catalog(&hash).await? {
-            let catalog = self.project.catalog(context).await?;
+            let catalog = self.project.catalog(context, &self.content.models).await?;
             releases.save_catalog(&hash, &catalog).await?;
         }
         self.content.catalog = Some(hash);

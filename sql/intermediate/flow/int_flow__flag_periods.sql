@@ -21,16 +21,24 @@ present as (
     group by i.connection, i.issue_id
 ),
 
-changes as (
+points as (
+    select
+        connection,
+        issue_id,
+        created_at as at,
+        cast(0 as bigint) as history_id,
+        cast(-1 as bigint) as ordinal,
+        cast(null as boolean) as flagged_before,
+        cast(null as boolean) as flagged_after
+    from staging.stg_jira__issues
+    union all
     select
         c.connection,
         c.issue_id,
         -- A change dated before the issue's creation belongs to its creation.
-        greatest(c.changed_at, i.created_at) as changed_at,
-        row_number() over (
-            partition by c.connection, c.issue_id
-            order by greatest(c.changed_at, i.created_at), c.history_id, c.ordinal
-        ) as n,
+        greatest(c.changed_at, i.created_at) as at,
+        c.history_id,
+        c.ordinal,
         coalesce(nullif(c.from_string, ''), nullif(c.from_value, '')) is not null as flagged_before,
         coalesce(nullif(c.to_string, ''), nullif(c.to_value, '')) is not null as flagged_after
     from staging.stg_jira__changelog_items as c
@@ -41,44 +49,33 @@ changes as (
     where f.field_id is not null or lower(c.field) in ('flagged', 'impediment')
 ),
 
-last_change as (
-    select connection, issue_id, max(n) as n
-    from changes
-    group by connection, issue_id
+sequenced as (
+    select
+        connection,
+        issue_id,
+        at,
+        flagged_after,
+        lead(at) over by_issue as next_at,
+        lead(flagged_before) over by_issue as next_before
+    from points
+    window by_issue as (
+        partition by connection, issue_id order by at, history_id, ordinal
+    )
 ),
 
-boundaries as (
-    select i.connection, i.issue_id, i.created_at as from_at, 0 as n
-    from staging.stg_jira__issues as i
-    left join present as p on p.connection = i.connection and p.issue_id = i.issue_id
-    left join last_change as l on l.connection = i.connection and l.issue_id = i.issue_id
-    where p.is_flagged or l.n is not null
-    union all
-    select connection, issue_id, changed_at as from_at, n
-    from changes
-),
-
-instants as (
-    select connection, issue_id, from_at, max(n) as n
-    from boundaries
-    group by connection, issue_id, from_at
-),
-
+-- Of several changes at one instant the last one counts: no interval has zero length.
 valued as (
     select
-        b.connection,
-        b.issue_id,
-        b.from_at,
+        s.connection,
+        s.issue_id,
+        s.at as from_at,
         case
-            when c.n is not null then c.flagged_before
-            else coalesce(p.is_flagged, l.flagged_after, false)
+            when s.next_at is not null then s.next_before
+            else coalesce(p.is_flagged, s.flagged_after, false)
         end as is_flagged
-    from instants as b
-    left join changes as c
-        on c.connection = b.connection and c.issue_id = b.issue_id and c.n = b.n + 1
-    left join changes as l
-        on l.connection = b.connection and l.issue_id = b.issue_id and l.n = b.n
-    left join present as p on p.connection = b.connection and p.issue_id = b.issue_id
+    from sequenced as s
+    left join present as p on p.connection = s.connection and p.issue_id = s.issue_id
+    where s.next_at is null or s.next_at > s.at
 ),
 
 -- One flag in place of another is no interruption.

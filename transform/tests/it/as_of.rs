@@ -83,10 +83,11 @@ async fn a_sprint_at_any_instant_is_what_a_refresh_published_then() {
     // Before it was started, a sprint has no figures.
     let early = "select * from sprint_metrics_at(11, '2026-01-02T00:00:00Z')";
     assert!(rows(&h, early, None).await.is_empty());
+    let options = QueryOptions::default();
     let wrong = h
         .lake
         .query()
-        .run("select * from sprint_scope_at(1)", &QueryOptions::default());
+        .run("select * from sprint_scope_at(1)", &options);
     let error = wrong.await.unwrap_err();
     assert_eq!(error.sqlstate(), "42883");
     assert!(error.to_string().contains("takes 2 values"), "{error}");

@@ -105,6 +105,13 @@ pub(crate) struct Reader<'r, 'a> {
 impl Reader<'_, '_> {
     /// Asks for the reports of sprints that were completed since they were asked for last.
     pub(crate) async fn read(&mut self, again: Again) -> Result<()> {
+        // Models read them, also where no sprint was ever closed.
+        for table in [SPRINT_REPORTS, ANSWERS] {
+            let table = TableName::new("jira", table);
+            let tables = self.warehouse.tables();
+            let commit = self.commit(Vec::new());
+            tables.upsert(&table, Vec::new(), &commit).await?;
+        }
         let closed = self.closed().await?;
         let answers = self.answers().await?;
         let known: HashSet<(i64, i64)> = closed
