@@ -16,6 +16,7 @@ mod flow;
 mod flow_cases;
 mod periods;
 mod records;
+mod sprints;
 
 use std::collections::BTreeSet;
 use std::path::Path;
