@@ -116,7 +116,9 @@ async fn a_patch_replaces_the_rows_of_its_keys_and_rewrites_only_their_files() {
     assert_eq!(count(&lake, &table, base, "word = 'old'").await, 196_608);
 
     let mut keys = Keys::default();
-    [70_000, 70_001, 70_002].map(|id| keys.insert("acme", id));
+    [70_000, 70_001, 70_002]
+        .iter()
+        .for_each(|id| keys.insert("acme", *id));
     let frame = model(&lake, "70000, 70001", "new").await;
     let patched = tables.patch(&table, base, "issue_id", &keys, frame, "r");
     let (next, written) = patched.await.unwrap();
