@@ -78,7 +78,7 @@ async fn a_page_that_is_html() {
     site.inject(Fault::new("/rest/api/3/issue/bulkfetch", FaultKind::Html).times(1000));
     let ended = product.run(&["sync"]);
     assert_says(&ended, 1, &["bulkfetch", "JSON"]);
-    product.run(&["refresh"]);
+    product.run(&["refresh", "--select", "+velocity"]);
     let issues = product.run(&[
         "sql",
         "select count(*) as n from jira.issues",

@@ -39,7 +39,7 @@ async fn progress_is_json_lines_without_a_terminal() {
     assert!(issues.unwrap()["changed"].as_u64().unwrap() > 0);
     let report: Value = serde_json::from_str(&synced.out).expect("the report alone");
     assert_eq!(report[0]["connection"], "site");
-    let refreshed = events(&product.run(&["refresh"]).err);
+    let refreshed = events(&product.run(&["refresh", "--select", "+velocity"]).err);
     assert_eq!(refreshed.last().unwrap()["event"], "refreshed");
     assert!(refreshed.iter().any(|event| event["event"] == "building"));
 }
@@ -96,7 +96,10 @@ async fn a_run_leads_to_its_steps_and_its_release() {
     let logged = LOGGED.map(|(name, value)| (name.to_string(), value.to_string()));
     let product = Product::reading(&site).with_environment(logged.to_vec());
     for (command, step) in [("sync", "issues"), ("refresh", "publish")] {
-        let ended = product.run(&[command]).ok();
+        let ended = match command {
+            "refresh" => product.run(&["refresh", "--select", "+velocity"]).ok(),
+            _ => product.run(&[command]).ok(),
+        };
         let started = lines(&ended.err, "run started");
         assert_eq!(started.len(), 1, "{command}");
         let run_id = started[0]["run_id"].as_str().unwrap();
