@@ -27,6 +27,15 @@ struct Function {
     condition: String,
 }
 
+/// What the YAML beside a statement of `functions/at` says.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Known {
+    #[serde(rename = "description")]
+    _description: String,
+    stands_for: String,
+}
+
 /// The functions of a project's files, over models in dependency order.
 pub(crate) fn all(
     files: &BTreeMap<String, String>,
@@ -36,13 +45,19 @@ pub(crate) fn all(
         let name = file.rsplit('/').next()?.strip_suffix(end)?;
         Some(name.to_string())
     };
-    let at: BTreeMap<String, &String> = files
-        .iter()
-        .filter(|(file, _)| file.starts_with(AT))
-        .filter_map(|(file, sql)| Some((stem(file, ".sql")?, sql)))
-        .collect();
+    let mut at: BTreeMap<TableName, &String> = BTreeMap::new();
+    let is_sql = |file: &str| file.starts_with(AT) && file.ends_with(".sql");
+    for (file, sql) in files.iter().filter(|(file, _)| is_sql(file)) {
+        let neighbour = file.replace(".sql", ".yml");
+        let text = files.get(&neighbour).ok_or_else(|| Error::Project {
+            file: file.clone(),
+            reason: format!("the statement has no neighbour {neighbour}"),
+        })?;
+        at.insert(stands_for(&neighbour, text, models)?, sql);
+    }
     let mut functions = BTreeMap::new();
-    for (file, text) in files.iter().filter(|(file, _)| file.starts_with(FOLDER)) {
+    let own = |file: &str| file.starts_with(FOLDER) && !file.starts_with(AT);
+    for (file, text) in files.iter().filter(|(file, _)| own(file)) {
         if let Some(name) = stem(file, ".yml") {
             functions.insert(name, function(file, text, models, &at)?);
         }
@@ -50,11 +65,26 @@ pub(crate) fn all(
     Ok(functions)
 }
 
+/// The relation that a file of `functions/at` gives for an instant.
+fn stands_for(file: &str, text: &str, models: &[Model]) -> Result<TableName> {
+    let refuse = |reason: String| Error::Project {
+        file: file.to_string(),
+        reason,
+    };
+    let known: Known = serde_saphyr::from_str(text).map_err(|error| refuse(error.to_string()))?;
+    models
+        .iter()
+        .map(|model| &model.name)
+        .find(|name| name.to_string() == known.stands_for)
+        .cloned()
+        .ok_or_else(|| refuse(format!("there is no model {}", known.stands_for)))
+}
+
 fn function(
     file: &str,
     text: &str,
     models: &[Model],
-    at: &BTreeMap<String, &String>,
+    at: &BTreeMap<TableName, &String>,
 ) -> Result<TableFunction> {
     let refuse = |reason: String| Error::Project {
         file: file.to_string(),
@@ -65,7 +95,7 @@ fn function(
     let mut moved: BTreeMap<TableName, String> = BTreeMap::new();
     let mut parts = Vec::new();
     for model in models {
-        let part = match at.get(&model.name.name) {
+        let part = match at.get(&model.name) {
             Some(sql) => (*sql).clone(),
             None if model.reads.iter().any(|read| moved.contains_key(read)) => {
                 renamed(&model.file, &model.sql, &moved)?
@@ -105,11 +135,11 @@ fn function(
 fn needed(
     target: &TableName,
     models: &[Model],
-    at: &BTreeMap<String, &String>,
+    at: &BTreeMap<TableName, &String>,
 ) -> BTreeSet<TableName> {
     let mut needed = BTreeSet::from([target.clone()]);
     for model in models.iter().rev() {
-        if needed.contains(&model.name) && !at.contains_key(&model.name.name) {
+        if needed.contains(&model.name) && !at.contains_key(&model.name) {
             needed.extend(model.reads.iter().cloned());
         }
     }
