@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use simulator::{Settings, Simulator, WorldSettings};
-use tests::{Product, now};
+use tests::{Product, large_site};
 
 type Instant = DateTime<Utc>;
 
@@ -305,17 +304,7 @@ fn projects_flow(product: &Product, issues: &[Issue]) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn flow_is_what_a_replay_forwards_gives() {
-    let world = WorldSettings {
-        seed: 9,
-        now: now(),
-        ..WorldSettings::default()
-    };
-    let site = Simulator::start(Settings {
-        world,
-        ..Settings::default()
-    })
-    .await
-    .unwrap();
+    let site = large_site(9).await;
     let product = Product::reading(&site);
     product.run(&["sync"]).ok();
     product.run(&["refresh"]).ok();

@@ -2,24 +2,14 @@
 //! its sprints started and ended.
 
 use std::collections::BTreeMap;
-use tests::{Product, now};
+use tests::{Product, large_site};
 
 use serde_json::Value;
-use simulator::{Misreport, ReportList, Settings, Simulator, WorldSettings};
+use simulator::{Misreport, ReportList, Simulator};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_issue_of_every_sprint_has_the_outcome_the_site_noted() {
-    let world = WorldSettings {
-        seed: 5,
-        now: now(),
-        ..WorldSettings::default()
-    };
-    let site = Simulator::start(Settings {
-        world,
-        ..Settings::default()
-    })
-    .await
-    .unwrap();
+    let site = large_site(5).await;
     let product = Product::reading(&site);
     product.run(&["sync"]).ok();
     product.run(&["refresh"]).ok();

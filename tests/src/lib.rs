@@ -14,7 +14,7 @@ use serde_json::Value;
 
 pub use s3::{S3, lying_bucket};
 pub use server::{Answer, Postgres, Refused, Server, refused};
-pub use site::{REFRESH, filled, now, small_site, small_site_in};
+pub use site::{REFRESH, filled, large_site, now, small_site, small_site_in};
 
 /// Path of the binary under test: beside the test's own target folder.
 pub fn binary() -> PathBuf {

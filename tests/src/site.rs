@@ -33,6 +33,19 @@ pub const REFRESH: [&str; 13] = [
     "+issue_parent_periods",
 ];
 
+/// A simulated site with a world of two years.
+pub async fn large_site(seed: u64) -> Simulator {
+    let settings = Settings {
+        world: WorldSettings {
+            seed,
+            now: now(),
+            ..WorldSettings::default()
+        },
+        ..Settings::default()
+    };
+    Simulator::start(settings).await.expect("a free port")
+}
+
 /// A simulated site with a small world.
 pub async fn small_site() -> Simulator {
     small_site_in(2026).await

@@ -1,6 +1,6 @@
 //! From changes of the inputs to the keys of a model that must be computed again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
@@ -61,7 +61,7 @@ impl<'a> Differences<'a> {
         &'s mut self,
         model: &'s Model,
         state: &'s ModelState,
-        now: &'s std::collections::BTreeMap<TableName, TableState>,
+        now: &'s BTreeMap<TableName, TableState>,
         context: &'s SessionContext,
     ) -> BoxFuture<'s, Result<Scope>> {
         Box::pin(async move {

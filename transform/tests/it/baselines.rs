@@ -1,6 +1,6 @@
 //! What sprint 10 (5th to 15th) held when it started, and how it differs from that at its end.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::history::History;
 
@@ -26,16 +26,6 @@ fn fields(h: &mut History) {
     for (id, name) in [("u1", "Ann"), ("u2", "Bob")] {
         h.add("users", json!({"user_id": id, "display_name": name}));
     }
-}
-
-/// The rows of a statement, each as the values of these columns.
-async fn rows(h: &History, columns: &[&str], sql: &str) -> Value {
-    let rows = h.sql(sql).await;
-    let shown: Vec<Vec<&Value>> = rows
-        .iter()
-        .map(|row| columns.iter().map(|column| &row[*column]).collect())
-        .collect();
-    json!(shown)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,7 +81,7 @@ async fn a_baseline_keeps_what_was_then() {
     ];
     let kept = "select * from marts.baselines where baseline_id = '10@start' order by issue_id";
     assert_eq!(
-        rows(&h, &columns, kept).await,
+        h.shown(&columns, kept).await,
         json!([
             [
                 1, false, "Doing", 3.0, "Medium", "Story", "Core", "u1", "Ann", "owner"
@@ -122,7 +112,7 @@ async fn a_baseline_keeps_what_was_then() {
     ];
     let then = "select * from marts.stakeholder_issues where sprint_id = 10 and issue_id = 1";
     assert_eq!(
-        rows(&h, &columns, then).await,
+        h.shown(&columns, then).await,
         json!([[1, "Done", 5.0, "High", "Bug", "Data", "Bob", "Ann"]])
     );
 }
@@ -173,8 +163,7 @@ async fn a_change_that_was_taken_back_is_none() {
         Some((&long("a"), &long("b"))),
     );
     h.refresh().await.unwrap();
-    let changes = rows(
-        &h,
+    let changes = h.shown(
         &["issue_id", "change", "changed_fields"],
         "select * from marts.baseline_changes where baseline_id = '10@start' order by issue_id",
     );
@@ -232,7 +221,7 @@ async fn what_came_and_what_went() {
     ];
     let changes = "select * from marts.baseline_changes where sprint_id = 10 order by issue_id";
     assert_eq!(
-        rows(&h, &columns, changes).await,
+        h.shown(&columns, changes).await,
         json!([
             [1, false, "changed", "To Do", "Done", 2.0, 2.0],
             [2, false, "removed", "To Do", null, 4.0, null],
@@ -263,7 +252,7 @@ async fn what_came_and_what_went() {
     // Baseline: 1, 2, 5 with 2 + 4 points, two of them estimated; at the end 1, 3, 5 with 2 + 1.
     // Sprint 11: 5 and 7; the data reaches to the 20th.
     assert_eq!(
-        rows(&h, &columns, comparison).await,
+        h.shown(&columns, comparison).await,
         json!([
             [
                 "10@start",
@@ -349,7 +338,7 @@ async fn scope_change_of_known_reports() {
     let comparison = "select *, cast(round(scope_change_ratio * 1000) as bigint) as permille
         from marts.baseline_comparison where sprint_id in (10, 20) order by sprint_id";
     assert_eq!(
-        rows(&h, &columns, comparison).await,
+        h.shown(&columns, comparison).await,
         json!([
             [10, 58, 10, 0, 44, 172, null],
             [20, 126, 36, 3, 104, 262, null]
@@ -406,7 +395,7 @@ async fn an_owner_may_be_a_person_an_option_or_a_text() {
     let stakeholders =
         "select * from marts.stakeholder_issues where sprint_id = 10 order by issue_id";
     assert_eq!(
-        rows(&h, &columns, stakeholders).await,
+        h.shown(&columns, stakeholders).await,
         json!([
             [1, "u1", "Ann", "owner"],
             [2, "u2", "Bob", "owner"],
@@ -420,8 +409,7 @@ async fn an_owner_may_be_a_person_an_option_or_a_text() {
             [10, null, null, null],
         ])
     );
-    let breakdown = rows(
-        &h,
+    let breakdown = h.shown(
         &["ordinal", "value_id", "value", "issues", "issue_share"],
         "select * from marts.sprint_breakdown
          where sprint_id = 10 and dimension = 'stakeholder' order by ordinal",

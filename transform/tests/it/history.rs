@@ -209,6 +209,16 @@ impl History {
         stream.into_rows().await.unwrap()
     }
 
+    /// The rows of a statement, each as the values of these columns.
+    pub(crate) async fn shown(&self, columns: &[&str], sql: &str) -> Value {
+        let rows = self.sql(sql).await;
+        let shown: Vec<Vec<&Value>> = rows
+            .iter()
+            .map(|row| columns.iter().map(|column| &row[*column]).collect())
+            .collect();
+        json!(shown)
+    }
+
     /// The row of an issue in sprint 10; `None` when it was not in scope.
     pub(crate) async fn scope(&self, issue: i64) -> Option<Row> {
         let sql =

@@ -15,15 +15,6 @@ const MODELS: [&str; 7] = [
     "sprint_breakdown",
 ];
 
-async fn rows(h: &History, columns: &[&str], sql: &str) -> Value {
-    let rows = h.sql(sql).await;
-    let shown: Vec<Vec<&Value>> = rows
-        .iter()
-        .map(|row| columns.iter().map(|column| &row[*column]).collect())
-        .collect();
-    json!(shown)
-}
-
 /// Board 1 with sprints 10 (5th to 15th, closed) and 11 (from the 16th, planned to the 30th, data to the
 /// 20th), shown on board 2 as well. Projects A and B.
 async fn shared() -> History {
@@ -109,7 +100,7 @@ async fn projects_share_a_board() {
     ];
     let metrics = "select * from marts.project_sprint_metrics order by sprint_id, project_key";
     assert_eq!(
-        rows(&h, &columns, metrics).await,
+        h.shown(&columns, metrics).await,
         json!([
             // A in 10: 1, 2, 6 committed with 3 + 2 + 1; 1 completed. Kept 3 of 6; scope (0 − 1) / 6.
             [
@@ -190,7 +181,7 @@ async fn projects_share_a_board() {
     let portfolio = "select * from marts.portfolio order by board_id, project_key";
     // On the origin board only, though board 2 shows the sprints too.
     assert_eq!(
-        rows(&h, &columns, portfolio).await,
+        h.shown(&columns, portfolio).await,
         json!([
             [
                 1,
@@ -271,7 +262,7 @@ async fn projects_share_a_board() {
     ];
     let chains = "select * from marts.carry_over_chains order by issue_id";
     assert_eq!(
-        rows(&h, &columns, chains).await,
+        h.shown(&columns, chains).await,
         json!([
             [
                 2,
@@ -339,8 +330,7 @@ async fn projects_share_a_board() {
             ],
         ])
     );
-    let breakdown = rows(
-        &h,
+    let breakdown = h.shown(
         &[
             "dimension",
             "value",
@@ -417,7 +407,7 @@ async fn health_predictability_and_logged_work() {
     ];
     let logged = "select * from marts.worklog_variance where issue_id in (1, 7, 8, 9) order by sprint_id, issue_id";
     assert_eq!(
-        rows(&h, &columns, logged).await,
+        h.shown(&columns, logged).await,
         json!([
             [10, 1, false, null, 0.0, 0.0, 0, null, null],
             [10, 7, true, null, 3.0, 3.0, 1, null, null],
