@@ -20,6 +20,7 @@ mod manifest;
 mod matrix;
 mod quarantine;
 mod recorded;
+mod relatives;
 mod sign_in;
 mod simulated;
 mod site;
@@ -29,6 +30,7 @@ mod webhooks;
 use std::time::Duration;
 
 use ingest::{Auth, Connection, Limits, Result, Secret, Silent, SyncOptions, SyncReport};
+use proptest::test_runner::{Config as Cases, RngAlgorithm, TestRng, TestRunner};
 use schemas::{Contract, Row, TableName, contracts};
 use tokio::sync::{RwLock, RwLockReadGuard};
 use warehouse::{Config, SecretKey, Warehouse};
@@ -36,6 +38,23 @@ use warehouse::{Config, SecretKey, Warehouse};
 /// Whether every border and many random histories are tried (`make soak`), or a part of them.
 fn is_thorough() -> bool {
     std::env::var_os("SPRINT_REPORTS_THOROUGH").is_some()
+}
+
+/// Draws random histories. The same ones each time by default, so that a run of the tests says the same again;
+/// with PROPTEST_CASES (`make soak`) so many new ones.
+fn histories_to_try(usual: u32, shrink: u32) -> TestRunner {
+    let wanted = std::env::var("PROPTEST_CASES").ok();
+    let wanted = wanted.and_then(|cases| cases.parse().ok());
+    let config = Cases {
+        cases: wanted.unwrap_or(usual),
+        failure_persistence: None,
+        max_shrink_iters: shrink,
+        ..Cases::default()
+    };
+    match wanted {
+        Some(_) => TestRunner::new(config),
+        None => TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha)),
+    }
 }
 
 /// Faults are armed for the whole process: tests that arm one run alone.

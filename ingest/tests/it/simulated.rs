@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 use ingest::{Event, Progress};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use proptest::test_runner::TestCaseError;
 use serde_json::json;
-use simulator::model::{IssueKind, SprintState};
+use simulator::model::IssueKind;
 use simulator::{
     Deployment, Edit, Fault, FaultKind, NewIssue, RateLimit, Settings, Simulator, World,
     WorldSettings,
@@ -509,59 +509,10 @@ async fn issues_of_an_archived_project_are_deleted_for_that_reason() {
     );
 }
 
-/// Sub-tasks are in the sprints of their parent, and are not updated when it moves.
-#[tokio::test]
-async fn sub_tasks_follow_their_parent_into_a_sprint() {
-    let simulator = start(settings(42)).await;
-    let lake = Lake::open().await;
-    let acme = connection(simulator.url());
-    lake.sync_with(&acme, large_batches()).await.unwrap();
-    let (parent, subtasks, sprint) = simulator.edit(|world| {
-        world.advance_clock(TimeDelta::minutes(10));
-        let open = world
-            .sprints()
-            .filter(|sprint| sprint.state != SprintState::Closed);
-        let sprint = open.map(|sprint| sprint.id).max().unwrap();
-        let parent = world
-            .issues()
-            .find(|issue| {
-                world.subtasks_of(issue.id).len() > 1 && !world.sprints_of(issue).contains(&sprint)
-            })
-            .unwrap()
-            .id;
-        let edit = Edit::SetSprint {
-            issue: parent,
-            sprint: Some(sprint),
-        };
-        world.apply_now(edit).unwrap();
-        (parent, world.subtasks_of(parent).to_vec(), sprint)
-    });
-    lake.sync_with(&acme, large_batches()).await.unwrap();
-    let rows = lake.table("issues").await;
-    let sprints = |id: u64| {
-        let row = rows.iter().find(|row| row["issue_id"] == id).unwrap();
-        row["sprint_ids"].clone()
-    };
-    assert!(sprints(parent).as_array().unwrap().contains(&json!(sprint)));
-    for subtask in subtasks {
-        assert_eq!(sprints(subtask), sprints(parent), "{subtask}");
-    }
-}
-
 #[test]
 fn incremental_reading_equals_a_full_load_after_any_history() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let _no_faults = runtime.block_on(crate::FAULTS.read());
-    let cases = std::env::var("PROPTEST_CASES")
-        .ok()
-        .and_then(|cases| cases.parse().ok());
-    let cases = cases.unwrap_or(2);
-    let config = Config {
-        cases,
-        failure_persistence: None,
-        max_shrink_iters: 20,
-        ..Config::default()
-    };
     let case = (
         prop_oneof![Just(Deployment::Cloud), Just(Deployment::DataCenter)],
         0..50u64,
@@ -576,7 +527,7 @@ fn incremental_reading_equals_a_full_load_after_any_history() {
             rounds,
             meanwhile,
         });
-    let outcome = TestRunner::new(config).run(&case, |case| {
+    let outcome = crate::histories_to_try(2, 20).run(&case, |case| {
         runtime.block_on(incremental_equals_full(&case))
     });
     outcome.unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use ingest::{Silent, WorkOptions, Worked};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use proptest::test_runner::TestCaseError;
 use serde_json::{Value, json};
 use simulator::model::SprintState;
 use simulator::{Edit, Simulator, Webhook, World};
@@ -297,19 +297,12 @@ async fn told_equals_loaded(
 fn events_in_any_order_and_number_give_the_rows_of_a_first_load() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let _no_faults = runtime.block_on(FAULTS.read());
-    let cases = std::env::var("PROPTEST_CASES").ok();
-    let config = Config {
-        cases: cases.and_then(|cases| cases.parse().ok()).unwrap_or(2),
-        failure_persistence: None,
-        max_shrink_iters: 20,
-        ..Config::default()
-    };
     let case = (
         0..50u64,
         prop::collection::vec(happening(), 1..15),
         prop::collection::vec(0..1000usize, 0..10),
     );
-    let outcome = TestRunner::new(config).run(&case, |(seed, happenings, shuffle)| {
+    let outcome = crate::histories_to_try(2, 20).run(&case, |(seed, happenings, shuffle)| {
         runtime.block_on(told_equals_loaded(seed, &happenings, &shuffle))
     });
     outcome.unwrap();

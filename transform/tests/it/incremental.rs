@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use proptest::test_runner::TestCaseError;
 use serde_json::json;
 use transform::{Materialization, Project, RefreshOptions};
 
@@ -329,14 +329,7 @@ async fn equal_to_full(steps: &[Vec<Event>]) -> Result<(), TestCaseError> {
 
 #[test]
 fn an_incremental_refresh_gives_the_rows_of_a_full_one() {
-    let cases = std::env::var("PROPTEST_CASES").ok();
-    let cases = cases.and_then(|cases| cases.parse().ok()).unwrap_or(2);
-    let mut runner = TestRunner::new(Config {
-        cases,
-        failure_persistence: None,
-        max_shrink_iters: 12,
-        ..Config::default()
-    });
+    let mut runner = crate::histories_to_try(2, 12);
     let steps = proptest::collection::vec(proptest::collection::vec(event(), 1..9), 2..5);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

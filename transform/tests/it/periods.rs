@@ -1,7 +1,6 @@
 //! Interval tables: gap-free and without overlap, whatever the history.
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
 use serde_json::json;
 
 use crate::history::History;
@@ -17,11 +16,7 @@ fn changes() -> impl Strategy<Value = Vec<Change>> {
 #[test]
 fn intervals_never_overlap_and_leave_no_gap() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let mut runner = TestRunner::new(Config {
-        cases: 4,
-        failure_persistence: None,
-        ..Config::default()
-    });
+    let mut runner = crate::histories_to_try(4, 12);
     let outcome = runner.run(&changes(), |mut changes| {
         changes.sort_by_key(|change| change.1);
         runtime.block_on(check(&changes));

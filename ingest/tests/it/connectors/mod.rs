@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use ingest::{Connection, Error, SyncOptions};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use proptest::test_runner::TestCaseError;
 use simulator::{Fault, FaultKind, RateLimit};
 use warehouse::fault;
 
@@ -270,18 +270,11 @@ async fn incremental_equals_full<S: SourceUnderTest>(
 fn incremental_reading_equals_a_full_one_and_a_replay<S: SourceUnderTest>(default_cases: u32) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let _no_faults = runtime.block_on(FAULTS.read());
-    let cases = std::env::var("PROPTEST_CASES").ok();
-    let cases = cases.and_then(|cases| cases.parse().ok());
-    let config = Config {
-        cases: cases.unwrap_or(default_cases),
-        failure_persistence: None,
-        max_shrink_iters: 20,
-        ..Config::default()
-    };
     let rounds = prop::collection::vec(prop::collection::vec(happening(), 1..12), 1..4);
-    let outcome = TestRunner::new(config).run(&(0..50u64, rounds), |(seed, rounds)| {
-        runtime.block_on(incremental_equals_full::<S>(seed, &rounds))
-    });
+    let outcome = crate::histories_to_try(default_cases, 20)
+        .run(&(0..50u64, rounds), |(seed, rounds)| {
+            runtime.block_on(incremental_equals_full::<S>(seed, &rounds))
+        });
     outcome.unwrap();
 }
 

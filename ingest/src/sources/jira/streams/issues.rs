@@ -263,33 +263,6 @@ impl Reader<'_, '_> {
         Ok(old)
     }
 
-    /// Stored sub-tasks that are in other sprints than their parent now is: they follow it, and are not
-    /// updated for that.
-    pub(super) async fn followers(&self, batch: &Batch, rows: &[schemas::Row]) -> Result<Vec<i64>> {
-        let sprints: HashMap<i64, &Value> = rows
-            .iter()
-            .filter_map(|row| Some((rows::row_id(row, "issue_id")?, row.get("sprint_ids")?)))
-            .collect();
-        let mut expected: HashMap<i64, &Value> = HashMap::new();
-        for issue in &batch.issues {
-            let parent = issue.key.parse::<i64>().ok();
-            let Some(of_parent) = parent.and_then(|id| sprints.get(&id)) else {
-                continue;
-            };
-            let subtasks = rows::children(&issue.payload).subtasks;
-            expected.extend(subtasks.into_iter().map(|id| (id, *of_parent)));
-        }
-        expected.retain(|id, _| !sprints.contains_key(id));
-        let ids: Vec<i64> = expected.keys().copied().collect();
-        let stored = self.stored(&ids).await?;
-        let apart = stored.iter().filter_map(|row| {
-            let id = rows::row_id(row, "issue_id")?;
-            let differs = row.get("sprint_ids") != expected.get(&id).copied();
-            differs.then_some(id)
-        });
-        Ok(apart.collect())
-    }
-
     /// Stored issues by id.
     pub(super) async fn stored(&self, ids: &[i64]) -> Result<Vec<schemas::Row>> {
         let connection = &self.context.connection;

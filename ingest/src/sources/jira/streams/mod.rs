@@ -9,6 +9,7 @@ pub(crate) mod listings;
 pub(crate) mod named;
 pub(crate) mod people;
 pub(crate) mod reference;
+pub(crate) mod relatives;
 pub(crate) mod remote_links;
 pub(crate) mod sprint_reports;
 pub(crate) mod sweep;

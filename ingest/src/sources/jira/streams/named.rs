@@ -42,7 +42,8 @@ impl Reader<'_, '_> {
         Ok(shown)
     }
 
-    async fn read_part(&mut self, ids: &[i64]) -> Result<HashMap<i64, Shown>> {
+    /// Reads issues by id and writes them; says how the site shows each.
+    pub(super) async fn read_part(&mut self, ids: &[i64]) -> Result<HashMap<i64, Shown>> {
         let mut batch = self.fetch(ids).await?;
         let withheld: HashSet<i64> = self
             .landing

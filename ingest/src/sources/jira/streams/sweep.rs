@@ -180,8 +180,15 @@ impl Reader<'_, '_> {
         Ok(alarms(&stored, &findings))
     }
 
-    /// Lands findings and writes them.
+    /// Lands findings and writes them. Issues that name a deleted one as their parent or epic have lost it, and
+    /// are read again: before that, so that it is done again if this is interrupted.
     pub(super) async fn record(&mut self, findings: &[(i64, Absence)]) -> Result<()> {
+        let gone = findings.iter().filter(|(_, one)| one.state == State::Gone);
+        let gone: Vec<i64> = gone.map(|(id, _)| *id).collect();
+        let orphans = self.children_of(&gone).await?;
+        for part in orphans.chunks(self.batch_issues) {
+            self.read_part(part).await?;
+        }
         let records: Vec<Received> = findings
             .iter()
             .filter_map(|(id, finding)| {
