@@ -5,6 +5,7 @@
 //! rows of the keys that the changes of its inputs affect are then computed.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use datafusion::prelude::SessionContext;
@@ -18,13 +19,28 @@ use crate::affected::Differences;
 use crate::{Error, Model, Project, Result, check, graph};
 
 /// What a refresh shall do.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct RefreshOptions {
     /// Models to build, as selectors; all without one. What they read is built where it never was; other
     /// models stay as they are, or unbuilt.
     pub select: Vec<String>,
     /// Whether to build models whose inputs did not change as well.
     pub full: bool,
+    /// Run it belongs to, as [`warehouse::MetaDb`] gave it; without one the refresh is a run of its own.
+    pub run_id: Option<String>,
+    /// How long to wait while another refresh is under way.
+    pub wait: Duration,
+}
+
+impl Default for RefreshOptions {
+    fn default() -> Self {
+        Self {
+            select: Vec::new(),
+            full: false,
+            run_id: None,
+            wait: Duration::from_secs(30),
+        }
+    }
 }
 
 /// What a refresh did.
@@ -72,39 +88,63 @@ pub fn refresh<'a>(
 ) -> BoxFuture<'a, Result<RefreshReport>> {
     Box::pin(async move {
         let selected = graph::select(project, &options.select)?;
-        let run_id = warehouse.meta().start_run("refresh", "command").await?;
-        let current = warehouse.releases().latest().await?;
+        let meta = warehouse.meta();
+        if let Some(run_id) = &options.run_id {
+            return alone(warehouse, project, options, progress, &selected, run_id).await;
+        }
+        let run_id = meta.start_run("refresh", "command").await?;
+        let outcome = alone(warehouse, project, options, progress, &selected, &run_id).await;
+        let (status, reason) = match &outcome {
+            Ok(_) => ("succeeded", None),
+            Err(error) => ("failed", Some(error.to_string())),
+        };
+        let finished = meta.finish_run(&run_id, status, reason.as_deref()).await;
+        let report = outcome?;
+        finished?;
+        Ok(report)
+    })
+}
+
+/// Refreshes while nobody else computes models or changes what is published.
+async fn alone(
+    warehouse: &Warehouse,
+    project: &Project,
+    options: &RefreshOptions,
+    progress: &dyn Progress,
+    selected: &BTreeSet<TableName>,
+    run_id: &str,
+) -> Result<RefreshReport> {
+    let lease = warehouse
+        .meta()
+        .lease(warehouse::MODELS_LEASE, "refresh", options.wait)
+        .await?;
+    let work = async {
         let mut refresh = Refresh {
             warehouse,
             project,
             progress,
-            current,
+            current: warehouse.releases().latest().await?,
             differences: Differences::new(warehouse, project),
-            run_id: run_id.clone(),
+            run_id: run_id.to_string(),
             content: NewRelease {
                 functions: project.functions().clone(),
                 ..NewRelease::default()
             },
             report: RefreshReport {
-                run_id: run_id.clone(),
+                run_id: run_id.to_string(),
                 release: None,
                 models: Vec::new(),
                 checks_passed: 0,
             },
         };
-        let outcome = refresh.run(&selected, options.full).await;
-        let (status, reason) = match &outcome {
-            Ok(()) => ("succeeded", None),
-            Err(error) => ("failed", Some(error.to_string())),
-        };
-        let finished = warehouse
-            .meta()
-            .finish_run(&run_id, status, reason.as_deref())
-            .await;
-        outcome?;
-        finished?;
-        Ok(refresh.report)
-    })
+        refresh.run(selected, options.full).await?;
+        Ok::<_, Error>(refresh.report)
+    };
+    let outcome = lease.hold(work).await;
+    let released = lease.release().await;
+    let report = outcome?;
+    released?;
+    Ok(report)
 }
 
 pub(crate) struct Refresh<'a> {

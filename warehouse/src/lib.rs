@@ -37,6 +37,9 @@ pub use session::{POSTGRES_VERSION, Sessions, Snapshot, TableSource, blank, set}
 pub use store::{Store, StoreOptions};
 pub use tables::{Changes, Commit, Keys, Tables, Written, batch_to_rows, rows_to_batch};
 
+/// Name of the lease on the tables of the models and on what is published: whoever writes them holds it.
+pub const MODELS_LEASE: &str = "models";
+
 /// Where the warehouse keeps its data and what it may use.
 #[derive(Debug, Clone)]
 pub struct Config {

@@ -70,6 +70,13 @@ fn classify(error: &anyhow::Error) -> (ExitCode, Blame) {
     } else if let Some(error) = error.downcast_ref::<transform::Error>() {
         let is_argument = matches!(error, transform::Error::UnknownModel(_));
         (is_argument, error.blame())
+    } else if let Some(error) = error.downcast_ref::<pipelines::Error>() {
+        use pipelines::Error as E;
+        let is_usage = matches!(
+            error,
+            E::Definition { .. } | E::Folder { .. } | E::Unknown { .. }
+        );
+        (is_usage, error.blame())
     } else if error.is::<SettingsError>() || error.is::<UsageError>() {
         (true, Blame::User)
     } else {

@@ -62,7 +62,14 @@ enum Command {
     Connection(commands::connection::Command),
     /// Serve reports over HTTP, SQL over the PostgreSQL protocol
     Serve(commands::serve::Arguments),
-    /// Work off the webhooks of the connections until it is stopped
+    /// Run a pipeline now, in this process
+    Run(commands::pipeline::RunArguments),
+    /// Show pipelines, switch them on and off
+    #[command(subcommand)]
+    Pipeline(commands::pipeline::Command),
+    /// Show which pipelines are due next
+    Schedule(commands::pipeline::ScheduleArguments),
+    /// Run pipelines when they are due, and work off webhooks, until it is stopped
     Work,
     /// Serve and work in one process
     All(commands::serve::Arguments),
@@ -136,6 +143,13 @@ async fn run(command: Command, invocation: Invocation) -> anyhow::Result<Outcome
             Box::pin(commands::connection::run(command, invocation)).await
         }
         Command::Serve(arguments) => Box::pin(commands::serve::run(arguments, invocation)).await,
+        Command::Run(arguments) => {
+            Box::pin(commands::pipeline::run_once(arguments, invocation)).await
+        }
+        Command::Pipeline(command) => Box::pin(commands::pipeline::run(command, invocation)).await,
+        Command::Schedule(arguments) => {
+            Box::pin(commands::pipeline::schedule(arguments, invocation)).await
+        }
         Command::Work => Box::pin(commands::work::run(invocation)).await,
         Command::All(arguments) => Box::pin(commands::all::run(arguments, invocation)).await,
         Command::Openapi => commands::openapi::run(),

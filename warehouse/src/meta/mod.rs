@@ -3,6 +3,7 @@
 
 mod inbox;
 mod lease;
+mod queue;
 mod run;
 mod secret;
 mod source;
@@ -21,6 +22,7 @@ use crate::{Error, Result, SecretKey};
 
 pub use inbox::{Accepted, FinishedEvent, InboxCount, InboxEvent, InboxLimits, InboxRow, NewEvent};
 pub use lease::Lease;
+pub use queue::{Beat, CLAIM_LIFE, Claim, Job, PipelineRow, Tick};
 pub use run::{RunRow, Step, StepRow};
 pub use secret::SecretPlace;
 pub use source::{Quarantined, Source};

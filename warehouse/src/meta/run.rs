@@ -168,6 +168,22 @@ impl MetaDb {
             .map_err(Error::meta("reading runs"))
     }
 
+    /// The newest runs of a pipeline, newest first.
+    pub async fn runs_of(&self, pipeline: &str, limit: u32) -> Result<Vec<RunRow>> {
+        let rows = sqlx::query(
+            "select * from runs where pipeline = $1 order by started_at desc, run_id desc limit $2",
+        )
+        .bind(pipeline)
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(Error::meta("reading runs"))?;
+        rows.iter()
+            .map(run_row)
+            .collect::<Result<_, _>>()
+            .map_err(Error::meta("reading runs"))
+    }
+
     /// Steps of the newest runs, newest first.
     pub async fn steps(&self, limit: u32) -> Result<Vec<StepRow>> {
         let rows = sqlx::query("select * from steps order by started_at desc limit ?")
@@ -179,6 +195,32 @@ impl MetaDb {
             .map(step_row)
             .collect::<Result<_, _>>()
             .map_err(Error::meta("reading steps"))
+    }
+
+    /// Steps of one run, in the order they ended.
+    pub async fn steps_of_run(&self, run_id: &str) -> Result<Vec<StepRow>> {
+        let rows = sqlx::query("select * from steps where run_id = $1 order by finished_at, step")
+            .bind(run_id)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(Error::meta("reading the steps of a run"))?;
+        rows.iter()
+            .map(step_row)
+            .collect::<Result<_, _>>()
+            .map_err(Error::meta("reading the steps of a run"))
+    }
+
+    /// One run.
+    pub async fn run(&self, run_id: &str) -> Result<Option<RunRow>> {
+        let row = sqlx::query("select * from runs where run_id = $1")
+            .bind(run_id)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(Error::meta("reading a run"))?;
+        row.as_ref()
+            .map(run_row)
+            .transpose()
+            .map_err(Error::meta("reading a run"))
     }
 
     /// Closes runs of a pipeline as failed whose process has ended without saying so.

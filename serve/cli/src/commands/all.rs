@@ -10,13 +10,12 @@ pub(crate) async fn run(
     invocation: Invocation,
 ) -> anyhow::Result<Outcome> {
     let (settings, warehouse) = super::open(&invocation).await?;
-    let connections = super::work::connections(&settings, &warehouse)?;
-    let server = super::serve::start(arguments, warehouse.clone(), &settings).await?;
+    let work = super::work::Work::new(&settings, warehouse.clone())?;
+    let server = super::serve::start(arguments, warehouse, &settings).await?;
     // Boxed by type: the compiler need not look into both at once.
     let serving: BoxFuture<'_, anyhow::Result<()>> =
         Box::pin(async { Ok(server.run(super::serve::stop_signal()).await?) });
-    let working: BoxFuture<'_, anyhow::Result<()>> =
-        Box::pin(super::work::until_stopped(&warehouse, &connections));
+    let working: BoxFuture<'_, anyhow::Result<()>> = Box::pin(work.until_stopped());
     tokio::try_join!(serving, working)?;
     Ok(Outcome::Done)
 }

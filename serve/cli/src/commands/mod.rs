@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod connection;
 pub(crate) mod demo;
 pub(crate) mod openapi;
+pub(crate) mod pipeline;
 pub(crate) mod refresh;
 pub(crate) mod release;
 pub(crate) mod serve;

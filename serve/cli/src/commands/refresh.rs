@@ -22,6 +22,7 @@ pub(crate) async fn run(arguments: Arguments, invocation: Invocation) -> anyhow:
     let options = RefreshOptions {
         select: arguments.select,
         full: arguments.full,
+        ..RefreshOptions::default()
     };
     let progress = Terminal::new(invocation.json);
     let report = transform::refresh(&warehouse, &project, &options, &progress).await?;

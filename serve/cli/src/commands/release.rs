@@ -1,11 +1,16 @@
 //! `release list|show|diff|rollback`: what was published.
 
+use std::time::Duration;
+
 use clap::Subcommand;
 use transform::{Project, TableDifference};
-use warehouse::{Release, ReleaseSummary};
+use warehouse::{Release, ReleaseSummary, Warehouse};
 
 use crate::Invocation;
 use crate::exit::Outcome;
+
+/// How long a rollback waits for a refresh to end.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -74,7 +79,7 @@ pub(crate) async fn run(command: Command, invocation: Invocation) -> anyhow::Res
         }
         Command::Rollback { release } => {
             let run_id = warehouse.meta().start_run("rollback", "command").await?;
-            let outcome = warehouse.releases().roll_back(&release, &run_id).await;
+            let outcome = roll_back(&warehouse, &release, &run_id).await;
             let (status, reason) = match &outcome {
                 Ok(_) => ("succeeded", None),
                 Err(error) => ("failed", Some(error.to_string())),
@@ -94,6 +99,23 @@ pub(crate) async fn run(command: Command, invocation: Invocation) -> anyhow::Res
         }
     }
     Ok(Outcome::Done)
+}
+
+/// Publishes an older release again, while no refresh is under way.
+async fn roll_back(
+    warehouse: &Warehouse,
+    release: &str,
+    run_id: &str,
+) -> warehouse::Result<Release> {
+    let lease = warehouse
+        .meta()
+        .lease(warehouse::MODELS_LEASE, "release rollback", PATIENCE)
+        .await?;
+    let outcome = warehouse.releases().roll_back(release, run_id).await;
+    let released = lease.release().await;
+    let published = outcome?;
+    released?;
+    Ok(published)
 }
 
 fn diff(differences: &[TableDifference]) {

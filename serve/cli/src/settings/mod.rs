@@ -38,6 +38,7 @@ pub(crate) struct Settings {
     pub(crate) serve: Serve,
     pub(crate) cluster: Cluster,
     pub(crate) query: Query,
+    pub(crate) pipelines: Pipelines,
     #[serde(default)]
     pub(crate) connections: Vec<Connection>,
 }
@@ -76,6 +77,20 @@ pub(crate) struct Query {
     pub(crate) memory_mib: usize,
     pub(crate) deadline_seconds: u64,
     pub(crate) max_rows: u64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Pipelines {
+    folder: String,
+    pub(crate) schedule: bool,
+    pub(crate) slots: usize,
+}
+
+impl Pipelines {
+    /// Folder of further definitions.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        (!self.folder.is_empty()).then(|| Path::new(&self.folder))
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
