@@ -5,11 +5,13 @@
 //! index of the database holds to it, whatever the workers do.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, Sqlite, Transaction};
 
 use super::run::{has_ended, this_process};
 use super::{MetaDb, to_instant, to_text};
+use crate::events::RUN_STARTED;
 use crate::{Error, Result};
 
 /// How long a claim lasts that is not renewed.
@@ -286,6 +288,8 @@ impl MetaDb {
         job.state = "running".to_string();
         job.takeovers += i64::from(!from.is_empty());
         tracing::info!(run_id = job.run_id, pipeline = job.pipeline, "run claimed");
+        let run = json!({"run_id": job.run_id, "pipeline": job.pipeline, "trigger": job.trigger});
+        self.tell(RUN_STARTED, run);
         Ok(Some(Claim { job, token }))
     }
 
@@ -356,6 +360,7 @@ impl MetaDb {
             .map_err(failed())?;
         tx.commit().await.map_err(failed())?;
         tracing::info!(run_id, status, reason, "run finished");
+        self.tell_end(run_id, Some(&claim.job.pipeline), status, reason);
         Ok(true)
     }
 
