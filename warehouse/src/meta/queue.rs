@@ -189,10 +189,13 @@ impl MetaDb {
         Ok(run_id)
     }
 
-    /// Claims the job that has been due for longest and whose pipeline is free, or one whose worker has
-    /// ended. Only pipelines of these names are looked at.
-    pub async fn claim_job(&self, pipelines: &[&str], now: DateTime<Utc>) -> Result<Option<Claim>> {
-        let failed = || Error::meta("looking for a run to work on");
+    /// Claims a run whose worker has ended.
+    pub async fn claim_ended(
+        &self,
+        pipelines: &[&str],
+        now: DateTime<Utc>,
+    ) -> Result<Option<Claim>> {
+        let failed = || Error::meta("looking for runs whose worker has ended");
         let rows = sqlx::query("select * from jobs where state = 'running'")
             .fetch_all(&self.pool)
             .await
@@ -213,6 +216,16 @@ impl MetaDb {
                     return Ok(Some(claim));
                 }
             }
+        }
+        Ok(None)
+    }
+
+    /// Claims the job that has been due for longest and whose pipeline is free, or one whose worker has
+    /// ended. Only pipelines of these names are looked at.
+    pub async fn claim_job(&self, pipelines: &[&str], now: DateTime<Utc>) -> Result<Option<Claim>> {
+        let failed = || Error::meta("looking for a run to work on");
+        if let Some(claim) = self.claim_ended(pipelines, now).await? {
+            return Ok(Some(claim));
         }
         let rows = sqlx::query(
             "select * from jobs where state = 'waiting' and due_at <= $1 and not exists (
