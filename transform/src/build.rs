@@ -9,7 +9,7 @@ use warehouse::{Keys, ModelState, TableSource, TableState, fault};
 
 use crate::affected::Scope;
 use crate::refresh::{ModelRun, Refresh};
-use crate::{Error, Materialization, Model, Result};
+use crate::{Error, Materialization, Model, Result, compile};
 
 /// What became of a model's table.
 struct Built {
@@ -156,19 +156,8 @@ impl Refresh<'_> {
 
 /// The statement of a model, its columns compared with the documented ones.
 async fn frame(model: &Model, context: &SessionContext) -> Result<DataFrame> {
-    let frame = context.sql(&model.sql).await;
-    let frame = frame.map_err(|error| failed(model, error.strip_backtrace()))?;
-    for field in frame.schema().fields() {
-        if !model.columns.contains_key(field.name()) {
-            let reason = format!("column {} is not documented", field.name());
-            return Err(failed(model, reason));
-        }
-    }
-    if model.columns.len() != frame.schema().fields().len() {
-        let reason = "a documented column is not there".to_string();
-        return Err(failed(model, reason));
-    }
-    Ok(frame)
+    let plan = compile::planned(model, context).await?;
+    Ok(DataFrame::new(context.state(), plan))
 }
 
 fn restricted(model: &Model, frame: DataFrame, by: &str, keys: &Keys) -> Result<DataFrame> {

@@ -8,7 +8,7 @@ use schemas::TableName;
 use sha2::{Digest, Sha256};
 use warehouse::{Catalog, ColumnDoc, ModelDoc, ModelState};
 
-use crate::{Error, Materialization, Model, Project, Result, lineage};
+use crate::{Materialization, Model, Project, Result, compile, lineage};
 
 impl Project {
     /// Hash of all that the catalog describes.
@@ -50,12 +50,7 @@ impl Project {
                     catalog.models.insert(model.name.clone(), described(model));
                     continue;
                 }
-                let plan = context.state().create_logical_plan(&model.sql).await;
-                let plan = plan.map_err(|error| Error::Model {
-                    model: model.name.to_string(),
-                    file: format!("sql/{}", model.file),
-                    reason: error.strip_backtrace(),
-                })?;
+                let plan = compile::planned(model, context).await?;
                 let mut origins = lineage::of(&plan, &model.reads);
                 let mut doc = described(model);
                 for (column, doc) in &mut doc.columns {

@@ -5,6 +5,7 @@ mod affected;
 mod build;
 mod catalog;
 mod check;
+mod compile;
 mod definitions;
 mod diff;
 mod error;

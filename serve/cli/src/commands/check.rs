@@ -53,7 +53,8 @@ pub(crate) async fn run(invocation: Invocation) -> anyhow::Result<Outcome> {
         }
         Err(error) => findings.push(Finding::bad("store and metadata", error.to_string())),
     }
-    findings.push(models());
+    findings.push(models().await);
+    findings.push(pipelines(&settings, opened.as_ref().ok()).await);
     if settings.connections.is_empty() {
         findings.push(Finding::good("connections", "none configured"));
     }
@@ -123,10 +124,47 @@ async fn webhooks(warehouse: &Warehouse, settings: &Settings) -> Vec<Finding> {
     names.into_iter().map(finding).collect()
 }
 
-fn models() -> Finding {
-    match transform::Project::embedded() {
-        Ok(project) => Finding::good("models", format!("{} models", project.models().len())),
-        Err(error) => Finding::bad("models", error.to_string()),
+/// Every model planned, none run.
+async fn models() -> Finding {
+    let project = match transform::Project::embedded() {
+        Ok(project) => project,
+        Err(error) => return Finding::bad("models", error.to_string()),
+    };
+    let wrong = project.compile().await;
+    if wrong.is_empty() {
+        return Finding::good("models", format!("{} compile", project.models().len()));
+    }
+    let texts: Vec<String> = wrong.iter().map(ToString::to_string).collect();
+    Finding::bad("models", texts.join("; "))
+}
+
+/// Definitions of pipelines, and runs that wait.
+async fn pipelines(settings: &Settings, warehouse: Option<&Warehouse>) -> Finding {
+    let definitions = match super::pipeline::definitions(settings) {
+        Ok(definitions) => definitions,
+        Err(error) => return Finding::bad("pipelines", error.to_string()),
+    };
+    let names: Vec<&str> = definitions.names().collect();
+    let says = names.join(", ");
+    let Some(warehouse) = warehouse else {
+        return Finding::good("pipelines", says);
+    };
+    match warehouse.meta().open_jobs(None).await {
+        Ok(jobs) => {
+            let late = chrono::Utc::now() - chrono::TimeDelta::minutes(LATE_MINUTES);
+            let waits = |job: &&warehouse::meta::Job| job.state == "waiting" && job.due_at < late;
+            match jobs.iter().find(waits) {
+                Some(job) => Finding::bad(
+                    "pipelines",
+                    format!(
+                        "a run of {} waits since {}; is `work` or `all` running?",
+                        job.pipeline, job.due_at
+                    ),
+                ),
+                None => Finding::good("pipelines", says),
+            }
+        }
+        Err(error) => Finding::bad("pipelines", error.to_string()),
     }
 }
 
