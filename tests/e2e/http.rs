@@ -1,5 +1,7 @@
 //! REST from outside.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Value, json};
 use tests::{Product, Server, filled};
 
@@ -254,4 +256,45 @@ async fn before_the_first_release_everything_says_so() {
     assert!(sprints.body.contains("refresh"), "{}", sprints.body);
     let error = server.postgres().await.rows("select 1").await.unwrap_err();
     assert_eq!(error.sqlstate, "55000");
+}
+
+/// Every model has a page; every link on them leads somewhere, and every column it names is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_pages_of_the_models_lead_to_each_other() {
+    let server = Server::start(filled().await);
+    let links = |page: &str| -> BTreeSet<String> {
+        let parts = page.split("href=\"").skip(1);
+        let links = parts.filter_map(|part| part.split('"').next());
+        links.map(str::to_string).filter(|link| link.starts_with("/docs/models/")).collect()
+    };
+    let index = server.get("/docs/models").await;
+    assert_eq!(index.status, 200);
+    assert!(index.header("content-security-policy").starts_with("default-src 'none'"));
+    let mut open: Vec<String> = links(&index.body).into_iter().collect();
+    let mut pages: BTreeMap<String, String> = BTreeMap::new();
+    let mut wanted: BTreeSet<(String, String)> = BTreeSet::new();
+    while let Some(link) = open.pop() {
+        let (path, column) = link.split_once('#').unwrap_or((&link, ""));
+        if !column.is_empty() {
+            wanted.insert((path.to_string(), column.to_string()));
+        }
+        if pages.contains_key(path) {
+            continue;
+        }
+        let page = server.get(path).await;
+        assert_eq!(page.status, 200, "{link}");
+        open.extend(links(&page.body));
+        pages.insert(path.to_string(), page.body);
+    }
+    assert!(pages.len() > 60 && wanted.len() > 300, "{} pages, {} columns", pages.len(), wanted.len());
+    for (path, column) in wanted {
+        let anchor = format!("<tr id=\"{column}\">");
+        assert!(pages[&path].contains(&anchor), "{path} has no column {column}");
+    }
+    let etag = index.header("etag").to_string();
+    let again = server.get_with("/docs/models", &[("if-none-match", &etag)]).await;
+    assert_eq!(again.status, 304);
+    // An older release is linked with itself.
+    let older = server.get("/docs/models?as_of=r1").await;
+    assert!(links(&older.body).iter().all(|link| link.contains("?as_of=r1")));
 }

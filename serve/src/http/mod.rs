@@ -8,6 +8,7 @@ mod error;
 mod health;
 mod local;
 mod metrics;
+mod models;
 mod pipelines;
 mod read;
 mod releases;
@@ -76,6 +77,8 @@ fn routed() -> OpenApiRouter<Warehouse> {
         .routes(routes!(health::ready))
         .routes(routes!(metrics::metrics))
         .routes(routes!(releases::list))
+        .routes(routes!(models::index))
+        .routes(routes!(models::one))
         .routes(routes!(sprints::one))
         .routes(routes!(sprints::report))
         .routes(routes!(sprints::burndown))

@@ -123,6 +123,11 @@ impl Read {
         Ok(found.into_rows().await?)
     }
 
+    /// An answer that is no JSON, with the release's tag.
+    pub(super) fn tagged(&self, response: Response) -> Response {
+        tagged(response, &self.etag)
+    }
+
     /// The answer, with the release's tag.
     pub(super) fn answer(&self, body: impl Serialize) -> Response {
         tagged(Json(body).into_response(), &self.etag)
