@@ -7,6 +7,7 @@
 #![recursion_limit = "256"]
 
 mod account;
+pub mod alerts;
 mod definition;
 mod error;
 mod run;
