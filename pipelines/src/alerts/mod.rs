@@ -237,18 +237,6 @@ impl Alert {
         alert
     }
 
-    /// With a link to the run, on the server at this address; without a run or an address, none.
-    #[must_use]
-    pub fn with_link(mut self, public_url: &str) -> Self {
-        let base = public_url.trim().trim_end_matches('/');
-        self.link = self
-            .run_id
-            .as_deref()
-            .filter(|_| is_web(base))
-            .map(|run_id| format!("{base}/api/v1/runs/{run_id}"));
-        self
-    }
-
     fn new(kind: AlertKind, severity: Severity, subject: String, dedupe_key: String) -> Self {
         Self {
             kind,
@@ -264,7 +252,11 @@ impl Alert {
         }
     }
 
-    fn to_row(&self) -> NewAlert {
+    /// As it is kept. The link is to the run, on the server at this address, if there is no other.
+    fn to_row(&self, public_url: &str) -> NewAlert {
+        let base = public_url.trim().trim_end_matches('/');
+        let run = self.run_id.as_deref().filter(|_| is_web(base));
+        let of_run = || run.map(|run_id| format!("{base}/api/v1/runs/{run_id}"));
         NewAlert {
             kind: self.kind.name().to_string(),
             severity: self.severity.name().to_string(),
@@ -279,7 +271,11 @@ impl Alert {
             pipeline: self.pipeline.clone(),
             run_id: self.run_id.clone(),
             connection: self.connection.clone(),
-            link: self.link.clone().filter(|link| is_web(link)),
+            link: self
+                .link
+                .clone()
+                .filter(|link| is_web(link))
+                .or_else(of_run),
             occurred_at: self.occurred_at,
         }
     }
@@ -344,13 +340,6 @@ impl Over {
         self
     }
 
-    /// With a link to the run, see [`Alert::with_link`].
-    #[must_use]
-    pub fn with_link(mut self, public_url: &str) -> Self {
-        self.end = self.end.map(|end| end.with_link(public_url));
-        self
-    }
-
     fn of(kind: AlertKind, key: String, subject: String) -> Self {
         let mut end = Alert::new(kind, Severity::Info, subject, String::new());
         end.lines = vec![format!("It was over at {}.", instant(end.occurred_at))];
@@ -366,6 +355,7 @@ impl Over {
 pub struct Alerts {
     meta: MetaDb,
     channels: std::sync::Arc<[Channel]>,
+    public_url: String,
     delivery: Delivery,
 }
 
@@ -378,8 +368,16 @@ impl Alerts {
         Self {
             meta,
             channels: channels.into(),
+            public_url: String::new(),
             delivery,
         }
+    }
+
+    /// With links to runs, on the server that people reach at this address; empty: without.
+    #[must_use]
+    pub fn with_links(mut self, public_url: &str) -> Self {
+        self.public_url = public_url.to_string();
+        self
     }
 
     /// Raises an alert in the channels that want it, of these names only if there are any (as the definition
@@ -392,12 +390,15 @@ impl Alerts {
             .filter(|channel| channel.wants(alert))
             .map(Channel::name)
             .collect();
-        Ok(self.meta.raise_alert(&alert.to_row(), &channels).await?)
+        Ok(self
+            .meta
+            .raise_alert(&alert.to_row(&self.public_url), &channels)
+            .await?)
     }
 
     /// Closes a condition; who heard of it is told. Costs one statement where nothing was open.
     pub async fn over(&self, over: &Over) -> Result<u64> {
-        let end = over.end.as_ref().map(Alert::to_row);
+        let end = over.end.as_ref().map(|end| end.to_row(&self.public_url));
         Ok(self.meta.close_alerts(&over.key, end.as_ref()).await?)
     }
 

@@ -2,6 +2,7 @@
 
 use futures::future::BoxFuture;
 use ingest::{Connection, Silent, WorkOptions};
+use pipelines::alerts::Alerts;
 use pipelines::{Worker, WorkerOptions};
 use warehouse::Warehouse;
 
@@ -45,6 +46,7 @@ pub(crate) struct Work {
     connections: Vec<Connection>,
     pipelines: Vec<String>,
     worker: Worker,
+    alerts: Alerts,
 }
 
 impl Work {
@@ -65,6 +67,7 @@ impl Work {
         );
         Ok(Self {
             connections: connections(settings, &warehouse)?,
+            alerts: super::alerts::alerts(settings, &warehouse)?,
             warehouse,
             pipelines,
             worker,
@@ -89,7 +92,11 @@ impl Work {
         });
         let runs: BoxFuture<'_, anyhow::Result<()>> =
             Box::pin(async { Ok(self.worker.work(stop_signal()).await?) });
-        tokio::try_join!(events, runs)?;
+        let alerts: BoxFuture<'_, anyhow::Result<()>> = Box::pin(async {
+            self.alerts.run(stop_signal()).await;
+            Ok(())
+        });
+        tokio::try_join!(events, runs, alerts)?;
         Ok(())
     }
 }
