@@ -344,3 +344,6 @@ impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> AsyncTokioStream for Greet
         Ok(self.peer)
     }
 }
+
+#[cfg(test)]
+mod tests;
