@@ -45,7 +45,8 @@ pub(crate) struct Work<'a> {
     pub(crate) listener: Option<&'a dyn Listener>,
 }
 
-/// Runs a pipeline now, in this process. `stop` cancels it.
+/// Runs a pipeline now, in this process; a run of it whose process has ended is done to its end instead. `stop`
+/// cancels it.
 pub async fn run_now(
     meta: &MetaDb,
     definition: &Definition,
@@ -53,8 +54,17 @@ pub async fn run_now(
     listener: &dyn Listener,
     stop: impl Future<Output = ()>,
 ) -> Result<(String, Ended)> {
-    let run_id = meta.request_run(&definition.name, "command").await?;
-    let Some(claim) = meta.claim_this(&run_id, Utc::now()).await? else {
+    let name = definition.name.as_str();
+    let ended = meta.claim_ended(&[name], Utc::now()).await?;
+    let run_id = match &ended {
+        Some(claim) => claim.job.run_id.clone(),
+        None => meta.request_run(name, "command").await?,
+    };
+    let claim = match ended {
+        Some(claim) => Some(claim),
+        None => meta.claim_this(&run_id, Utc::now()).await?,
+    };
+    let Some(claim) = claim else {
         return match meta.open_jobs(Some(&definition.name)).await? {
             // A worker was faster; it does the same.
             jobs if jobs

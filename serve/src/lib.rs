@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use axum::ServiceExt;
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use warehouse::Warehouse;
 use warehouse::meta::InboxLimits;
 
@@ -120,12 +120,25 @@ impl Server {
             let stop = Arc::clone(&stop);
             tokio::spawn(async move { endpoint.run(async move { stop.notified().await }).await })
         });
-        let service = http::service(self.warehouse, self.http, self.webhooks);
+        let (tell, stopping) = watch::channel(false);
+        let until = async move {
+            until.await;
+            // Answers that stay open end first, else nobody would ever be done.
+            tell.send_replace(true);
+        };
+        let warehouse = self.warehouse.clone();
+        let mut ended = stopping.clone();
+        let watching = tokio::spawn(async move {
+            let ended = async { drop(ended.wait_for(|stopping| *stopping).await) };
+            warehouse.events().watch(warehouse.releases(), ended).await;
+        });
+        let service = http::service(self.warehouse, self.http, self.webhooks, stopping);
         let served = axum::serve(self.listener, service.into_make_service())
             .with_graceful_shutdown(until)
             .await
             .map_err(Error::Stopped);
         stop.notify_one();
+        watching.abort();
         if let Some(endpoint) = endpoint {
             drop(endpoint.await);
         }

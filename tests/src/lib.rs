@@ -2,6 +2,7 @@
 //! ports with clients of both protocols, a simulated Jira in this process, S3 servers.
 #![expect(clippy::expect_used, clippy::panic, reason = "a harness of tests")]
 
+mod redis;
 mod s3;
 mod server;
 mod site;
@@ -12,6 +13,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+pub use redis::Redis;
 pub use s3::{S3, lying_bucket};
 pub use server::{Answer, Postgres, Refused, Server, refused};
 pub use site::{REFRESH, filled, large_site, now, small_site, small_site_in};
@@ -143,6 +145,8 @@ impl Product {
             .stderr(Stdio::piped())
             .env_remove("SPRINT_REPORTS_FAULT")
             .env_remove("RUST_BACKTRACE")
+            // Nothing starts by itself while a test looks.
+            .env("SPRINT_REPORTS__PIPELINES__SCHEDULE", "false")
             .envs(self.environment.iter().cloned());
         command
     }

@@ -21,6 +21,12 @@ pub enum Error {
         /// What is wrong and what to write instead.
         reason: String,
     },
+    /// The address of Redis can't be used.
+    #[error("cache.redis: {reason}")]
+    RedisUrl {
+        /// What to write instead.
+        reason: String,
+    },
     /// The metadata database's address can't be used.
     #[error("metadata url '{url}': {reason}")]
     MetadataUrl {
@@ -185,6 +191,7 @@ impl Error {
         match self {
             Error::StoreUrl { .. }
             | Error::MetadataUrl { .. }
+            | Error::RedisUrl { .. }
             | Error::NoKey { .. }
             | Error::WrongKey { .. }
             | Error::NoRelease

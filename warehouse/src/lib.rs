@@ -6,6 +6,7 @@
 
 mod catalog;
 mod error;
+pub mod events;
 pub mod fault;
 mod key;
 pub mod meta;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 pub use catalog::{Catalog, ColumnDoc, Metric, ModelDoc};
 pub use error::{Error, Result};
+pub use events::{Event, Events};
 pub use key::SecretKey;
 pub use meta::{MetaDb, Source, Step};
 pub use query::{
@@ -49,6 +51,8 @@ pub struct Config {
     pub store_options: StoreOptions,
     /// Metadata database: `sqlite:PATH`.
     pub metadata_url: String,
+    /// Redis that carries events between processes, `redis://…`; empty: they stay in this process.
+    pub redis_url: String,
     /// Key that secrets are stored with; without one, none can be.
     pub key: Option<SecretKey>,
     /// Memory that running queries and refreshes may hold, in bytes; beyond it they spill.
@@ -71,6 +75,7 @@ impl Default for Config {
             store_url: "file:./data/lake".to_string(),
             store_options: StoreOptions::default(),
             metadata_url: "sqlite:./data/meta.db".to_string(),
+            redis_url: String::new(),
             key: None,
             memory_bytes: 512 << 20,
             spill_dir: None,
@@ -96,17 +101,21 @@ struct Inner {
     meta: MetaDb,
     sessions: Sessions,
     query: QueryService,
+    events: Events,
 }
 
 impl Warehouse {
     /// Opens the lake and the metadata database, creating both where they don't exist.
     pub async fn open(config: &Config) -> Result<Self> {
         let store = Store::open(&config.store_url, &config.store_options).await?;
-        let meta = MetaDb::open(&config.metadata_url, config.key.clone()).await?;
+        let events = Events::open(&config.redis_url, &config.store_url)?;
+        let meta = MetaDb::open(&config.metadata_url, config.key.clone())
+            .await?
+            .with_events(events.clone());
         let raw = RawZone::new(store.clone());
         let runtime = session::runtime(config)?;
         let tables = Tables::new(store.clone(), Arc::clone(&runtime));
-        let releases = Releases::new(store);
+        let releases = Releases::new(store, events.clone());
         let log = query::QueryLog::default();
         let sessions = Sessions::new(
             runtime,
@@ -127,6 +136,7 @@ impl Warehouse {
                 meta,
                 sessions,
                 query,
+                events,
             }),
         })
     }
@@ -154,6 +164,11 @@ impl Warehouse {
     /// Sessions over a chosen set of table versions.
     pub fn sessions(&self) -> &Sessions {
         &self.inner.sessions
+    }
+
+    /// What has just happened.
+    pub fn events(&self) -> &Events {
+        &self.inner.events
     }
 
     /// Read-only queries over a release.

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use schemas::TableName;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use crate::events::{Events, RELEASE_PUBLISHED};
 use crate::store::Store;
 use crate::{Error, Result, fault};
 
@@ -132,11 +134,12 @@ impl From<&Release> for ReleaseSummary {
 #[derive(Debug, Clone)]
 pub struct Releases {
     store: Store,
+    events: Events,
 }
 
 impl Releases {
-    pub(crate) fn new(store: Store) -> Self {
-        Self { store }
+    pub(crate) fn new(store: Store, events: Events) -> Self {
+        Self { store, events }
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -174,6 +177,11 @@ impl Releases {
             run_id = release.run_id,
             "release published"
         );
+        let told = json!({
+            "release_id": release.release_id, "number": number, "published_at": release.published_at,
+            "data_time": release.data_time, "run_id": release.run_id,
+        });
+        self.events.publish(RELEASE_PUBLISHED, told);
         Ok(release)
     }
 
@@ -221,6 +229,11 @@ impl Releases {
             releases.push(self.load(number).await?);
         }
         Ok(releases)
+    }
+
+    /// Number of the current release.
+    pub(crate) async fn newest(&self) -> Result<Option<u64>> {
+        Ok(self.numbers().await?.last().copied())
     }
 
     async fn numbers(&self) -> Result<Vec<u64>> {

@@ -62,7 +62,10 @@ pub(crate) fn report(outcome: anyhow::Result<Outcome>, json: bool) -> ExitCode {
 fn classify(error: &anyhow::Error) -> (ExitCode, Blame) {
     let (is_usage, blame) = if let Some(error) = error.downcast_ref::<warehouse::Error>() {
         use warehouse::Error as E;
-        let is_setting = matches!(error, E::StoreUrl { .. } | E::MetadataUrl { .. });
+        let is_setting = matches!(
+            error,
+            E::StoreUrl { .. } | E::MetadataUrl { .. } | E::RedisUrl { .. }
+        );
         (is_setting, error.blame())
     } else if let Some(error) = error.downcast_ref::<ingest::Error>() {
         let is_setting = matches!(error, ingest::Error::Settings { .. });

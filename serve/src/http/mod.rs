@@ -6,12 +6,16 @@
 mod boards;
 mod error;
 mod health;
+mod local;
 mod metrics;
+mod pipelines;
 mod read;
 mod releases;
 mod request;
+mod runs;
 mod sprints;
 mod sql;
+mod streams;
 mod webhooks;
 
 use std::net::SocketAddr;
@@ -23,6 +27,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
+use tokio::sync::watch;
 use tower::util::MapRequest;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
@@ -55,6 +60,7 @@ const ANSWER: Duration = Duration::from_secs(600);
         (name = "sprints", description = "Sprints and what became of their issues"),
         (name = "boards", description = "Figures over the sprints of a board"),
         (name = "releases", description = "Published states of all tables"),
+        (name = "pipelines", description = "Jobs that run by themselves, their runs, and what happens"),
         (name = "sql", description = "Ad hoc queries"),
         (name = "webhooks", description = "Events that sources send"),
         (name = "operation", description = "Health and metrics"),
@@ -75,6 +81,14 @@ fn routed() -> OpenApiRouter<Warehouse> {
         .routes(routes!(sprints::burndown))
         .routes(routes!(boards::velocity))
         .routes(routes!(sql::run))
+        .routes(routes!(pipelines::list))
+        .routes(routes!(pipelines::one))
+        .routes(routes!(pipelines::run))
+        .routes(routes!(runs::list))
+        .routes(routes!(runs::one))
+        .routes(routes!(runs::cancel))
+        .routes(routes!(runs::follow))
+        .routes(routes!(streams::events))
         // Documented with its last slash, as clients know it; the slash is taken off before routing.
         .merge(
             OpenApiRouter::<Warehouse>::with_openapi(Listed::openapi())
@@ -101,7 +115,12 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 type Service = MapRequest<Router, fn(Request<Body>) -> Request<Body>>;
 
 /// All routes, for the address that they are served on.
-pub(crate) fn service(warehouse: Warehouse, address: SocketAddr, webhooks: Webhooks) -> Service {
+pub(crate) fn service(
+    warehouse: Warehouse,
+    address: SocketAddr,
+    webhooks: Webhooks,
+    stopping: watch::Receiver<bool>,
+) -> Service {
     let (router, api) = routed().split_for_parts();
     let page = SwaggerUi::new("/docs")
         .url("/api/v1/openapi.json", api)
@@ -111,7 +130,8 @@ pub(crate) fn service(warehouse: Warehouse, address: SocketAddr, webhooks: Webho
         .merge(page)
         .method_not_allowed_fallback(error::wrong_method)
         .fallback(error::not_found)
-        .layer(Extension(sql::Allowed(address.ip().is_loopback())))
+        .layer(Extension(local::Local(address.ip().is_loopback())))
+        .layer(Extension(streams::Streams::new(stopping)))
         .layer(Extension(webhooks::Hooks::new(webhooks)))
         .layer(TimeoutLayer::with_status_code(
             StatusCode::GATEWAY_TIMEOUT,

@@ -16,16 +16,13 @@ use utoipa::ToSchema;
 use warehouse::{QueryOptions, Warehouse, batch_to_rows};
 
 use super::error::{ApiError, Envelope};
+use super::local::Local;
 use super::request;
 
 /// Media type of an Arrow IPC stream.
 const ARROW: &str = "application/vnd.apache.arrow.stream";
 /// Most rows of an answer.
 const ROWS: u64 = 100_000;
-
-/// Whether queries are answered: without users, only where no other machine can ask.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Allowed(pub(super) bool);
 
 /// A query.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -88,18 +85,11 @@ struct Column {
 )]
 pub(super) async fn run(
     State(warehouse): State<Warehouse>,
-    Extension(allowed): Extension<Allowed>,
+    Extension(local): Extension<Local>,
     headers: HeaderMap,
     body: Result<Json<SqlRequest>, JsonRejection>,
 ) -> Result<Response, ApiError> {
-    if !allowed.0 {
-        let message = "this version answers SQL on loopback addresses only, for it knows no users; use `sprint-reports sql` on the server";
-        return Err(ApiError::new(
-            StatusCode::FORBIDDEN,
-            "LOOPBACK_ONLY",
-            message,
-        ));
-    }
+    local.only("SQL")?;
     let Json(wanted) = body.map_err(|rejection| match rejection.status() {
         status @ (StatusCode::UNSUPPORTED_MEDIA_TYPE | StatusCode::PAYLOAD_TOO_LARGE) => {
             ApiError::new(status, "VALIDATION_ERROR", rejection.body_text())

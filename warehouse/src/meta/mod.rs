@@ -19,7 +19,7 @@ use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use tokio::sync::Notify;
 
-use crate::{Error, Result, SecretKey};
+use crate::{Error, Events, Result, SecretKey};
 
 pub use alert::{AlertRow, ClaimedAlert, NewAlert};
 pub use inbox::{Accepted, FinishedEvent, InboxCount, InboxEvent, InboxLimits, InboxRow, NewEvent};
@@ -39,6 +39,8 @@ pub struct MetaDb {
     /// Told of every event that this process accepts.
     arrived: Arc<Notify>,
     key: Option<SecretKey>,
+    /// Told of runs.
+    events: Option<Events>,
 }
 
 impl MetaDb {
@@ -78,7 +80,21 @@ impl MetaDb {
             durable,
             arrived: Arc::default(),
             key,
+            events: None,
         })
+    }
+
+    /// The same, telling of runs.
+    pub(crate) fn with_events(mut self, events: Events) -> Self {
+        self.events = Some(events);
+        self
+    }
+
+    /// Tells that a run began or ended.
+    fn tell(&self, kind: &str, run: serde_json::Value) {
+        if let Some(events) = &self.events {
+            events.publish(kind, run);
+        }
     }
 }
 

@@ -5,11 +5,13 @@
 //! index of the database holds to it, whatever the workers do.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, Sqlite, Transaction};
 
 use super::run::{has_ended, this_process};
 use super::{MetaDb, to_instant, to_text};
+use crate::events::RUN_STARTED;
 use crate::{Error, Result};
 
 /// How long a claim lasts that is not renewed.
@@ -187,10 +189,13 @@ impl MetaDb {
         Ok(run_id)
     }
 
-    /// Claims the job that has been due for longest and whose pipeline is free, or one whose worker has
-    /// ended. Only pipelines of these names are looked at.
-    pub async fn claim_job(&self, pipelines: &[&str], now: DateTime<Utc>) -> Result<Option<Claim>> {
-        let failed = || Error::meta("looking for a run to work on");
+    /// Claims a run whose worker has ended.
+    pub async fn claim_ended(
+        &self,
+        pipelines: &[&str],
+        now: DateTime<Utc>,
+    ) -> Result<Option<Claim>> {
+        let failed = || Error::meta("looking for runs whose worker has ended");
         let rows = sqlx::query("select * from jobs where state = 'running'")
             .fetch_all(&self.pool)
             .await
@@ -211,6 +216,16 @@ impl MetaDb {
                     return Ok(Some(claim));
                 }
             }
+        }
+        Ok(None)
+    }
+
+    /// Claims the job that has been due for longest and whose pipeline is free, or one whose worker has
+    /// ended. Only pipelines of these names are looked at.
+    pub async fn claim_job(&self, pipelines: &[&str], now: DateTime<Utc>) -> Result<Option<Claim>> {
+        let failed = || Error::meta("looking for a run to work on");
+        if let Some(claim) = self.claim_ended(pipelines, now).await? {
+            return Ok(Some(claim));
         }
         let rows = sqlx::query(
             "select * from jobs where state = 'waiting' and due_at <= $1 and not exists (
@@ -286,6 +301,8 @@ impl MetaDb {
         job.state = "running".to_string();
         job.takeovers += i64::from(!from.is_empty());
         tracing::info!(run_id = job.run_id, pipeline = job.pipeline, "run claimed");
+        let run = json!({"run_id": job.run_id, "pipeline": job.pipeline, "trigger": job.trigger});
+        self.tell(RUN_STARTED, run);
         Ok(Some(Claim { job, token }))
     }
 
@@ -356,6 +373,7 @@ impl MetaDb {
             .map_err(failed())?;
         tx.commit().await.map_err(failed())?;
         tracing::info!(run_id, status, reason, "run finished");
+        self.tell_end(run_id, Some(&claim.job.pipeline), status, reason);
         Ok(true)
     }
 

@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 use super::{MetaDb, to_instant, to_text};
+use crate::events::{RUN_FAILED, RUN_FINISHED, RUN_STARTED};
 use crate::{Error, Result};
 
 /// A run, as `system.runs` shows it.
@@ -88,6 +90,10 @@ impl MetaDb {
         .await
         .map_err(Error::meta("recording the start of a run"))?;
         tracing::info!(run_id, pipeline, trigger, "run started");
+        self.tell(
+            RUN_STARTED,
+            json!({"run_id": run_id, "pipeline": pipeline, "trigger": trigger}),
+        );
         Ok(run_id)
     }
 
@@ -102,7 +108,25 @@ impl MetaDb {
             .execute(&self.pool)
             .await
             .map_err(Error::meta("recording the end of a run"))?;
+        self.tell_end(run_id, None, status, reason);
         Ok(())
+    }
+
+    /// Tells how a run ended.
+    pub(super) fn tell_end(
+        &self,
+        run_id: &str,
+        pipeline: Option<&str>,
+        status: &str,
+        reason: Option<&str>,
+    ) {
+        let kind = match status {
+            "failed" => RUN_FAILED,
+            _ => RUN_FINISHED,
+        };
+        let run =
+            json!({"run_id": run_id, "pipeline": pipeline, "status": status, "reason": reason});
+        self.tell(kind, run);
     }
 
     /// Records a finished step; a step of the same name is replaced.
@@ -162,6 +186,34 @@ impl MetaDb {
             .fetch_all(&self.pool)
             .await
             .map_err(Error::meta("reading runs"))?;
+        rows.iter()
+            .map(run_row)
+            .collect::<Result<_, _>>()
+            .map_err(Error::meta("reading runs"))
+    }
+
+    /// Runs of a pipeline and a status, where they are named, by their ids: the newest first, those before an
+    /// id.
+    pub async fn runs_page(
+        &self,
+        pipeline: Option<&str>,
+        status: Option<&str>,
+        before: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<RunRow>> {
+        let rows = sqlx::query(
+            "select * from runs
+             where pipeline = coalesce($1, pipeline) and status = coalesce($2, status)
+                 and ($3 is null or run_id < $3)
+             order by run_id desc limit $4",
+        )
+        .bind(pipeline)
+        .bind(status)
+        .bind(before)
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(Error::meta("reading runs"))?;
         rows.iter()
             .map(run_row)
             .collect::<Result<_, _>>()

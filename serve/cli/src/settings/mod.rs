@@ -249,15 +249,11 @@ impl Settings {
     }
 
     pub(crate) fn warehouse(&self) -> Result<warehouse::Config, SettingsError> {
-        for (key, value) in [
-            ("cache.redis", &self.cache.redis),
-            ("cluster.url", &self.cluster.url),
-        ] {
-            if !value.is_empty() {
-                return Err(SettingsError(format!(
-                    "{key} = \"{value}\": this version has no support for it; leave it empty"
-                )));
-            }
+        if !self.cluster.url.is_empty() {
+            return Err(SettingsError(format!(
+                "cluster.url = \"{}\": this version has no support for it; leave it empty",
+                self.cluster.url
+            )));
         }
         if !self.metadata.replicas.is_empty() {
             return Err(SettingsError(
@@ -268,6 +264,7 @@ impl Settings {
             store_url: self.store.url.clone(),
             store_options: store_options(),
             metadata_url: self.metadata.url.clone(),
+            redis_url: resolve_secret("cache.redis", &self.cache.redis)?,
             key: self.key()?,
             memory_bytes: self.query.memory_mib << 20,
             query_deadline: Duration::from_secs(self.query.deadline_seconds),

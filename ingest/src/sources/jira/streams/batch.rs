@@ -3,6 +3,8 @@
 
 use chrono::{DateTime, Utc};
 use schemas::TableName;
+use serde_json::json;
+use warehouse::events::ISSUE_CHANGED;
 use warehouse::{Commit, Warehouse, fault};
 
 use super::super::context::Context;
@@ -11,6 +13,9 @@ use super::children::ALL_COMMENTS;
 use super::{CHANGELOGS, ISSUES};
 use crate::land::{Landing, Received, split_key};
 use crate::{Result, StreamReport};
+
+/// Most issues that an event names.
+const MOST_NAMED: usize = 100;
 
 /// Issues and their history entries, as received.
 #[derive(Debug, Default)]
@@ -108,6 +113,18 @@ pub(crate) async fn merge_issues(
     report: &mut StreamReport,
 ) -> Result<()> {
     let table = TableName::new("jira", "issues");
-    report.add(warehouse.tables().upsert(&table, rows, commit).await?);
+    let mut ids: Vec<i64> = rows
+        .iter()
+        .filter_map(|row| rows::row_id(row, "issue_id"))
+        .collect();
+    let connection = rows.first().and_then(|row| row.get("connection")).cloned();
+    let written = warehouse.tables().upsert(&table, rows, commit).await?;
+    if written.changed() > 0 {
+        ids.truncate(MOST_NAMED);
+        let told =
+            json!({"connection": connection, "changed": written.changed(), "issue_ids": ids});
+        warehouse.events().publish(ISSUE_CHANGED, told);
+    }
+    report.add(written);
     Ok(fault::point("ingest.issues.merged")?)
 }
