@@ -1,7 +1,8 @@
 //! Messages for the webhooks of Teams workflows: an adaptive card in its envelope.
 //!
 //! Teams reads a `TextBlock` and the facts of a `FactSet` as Markdown, and a `TextRun` as plain text; so all
-//! that is told is written in runs. Version 1.4 is the one that all clients of Teams show.
+//! that is told is written in runs. Version 1.2 is the oldest that has them: a client shows no card that is
+//! newer than itself.
 
 use serde_json::{Value, json};
 use warehouse::meta::ClaimedAlert;
@@ -40,7 +41,7 @@ pub(in crate::alerts) fn message(told: &ClaimedAlert) -> Value {
     let mut card = json!({
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
-        "version": "1.4",
+        "version": "1.2",
         "body": body,
     });
     if let Some(link) = &told.alert.link {
