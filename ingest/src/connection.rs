@@ -1,13 +1,12 @@
 //! What has to be known to read a source.
 
 use std::fmt;
-use std::net::IpAddr;
 
-use url::{Host, Url};
+use url::Url;
 use warehouse::MetaDb;
 
 use crate::error::excerpt;
-use crate::http::{Ceiling, is_public, private};
+use crate::http::{Ceiling, Reach};
 use crate::{Error, Limits, Result};
 
 /// Most requests at the same time that a connection may set.
@@ -202,31 +201,13 @@ impl Connection {
                 "{setting} holds credentials; put them into email and token"
             )));
         }
-        match url.scheme() {
-            "https" => {}
-            "http" if self.insecure || is_loopback(&url) => {}
-            "http" => {
-                return Err(self.refuse(format!(
-                    "{setting} '{url}' is plain http, which would show the token to the network; \
-                     write https, or set insecure = true if you accept that"
-                )));
-            }
-            other => {
-                return Err(self.refuse(format!(
-                    "{setting} scheme '{other}' is not known; write https"
-                )));
-            }
-        }
-        if !self.private && !is_loopback(&url) {
-            let address = match url.host() {
-                Some(Host::Ipv4(ip)) => Some(IpAddr::V4(ip)),
-                Some(Host::Ipv6(ip)) => Some(IpAddr::V6(ip)),
-                _ => None,
-            };
-            if let Some(address) = address.filter(|address| !is_public(*address)) {
-                return Err(self.refuse(private(setting, address)));
-            }
-        }
+        let reach = Reach {
+            insecure: self.insecure,
+            private: self.private,
+        };
+        reach
+            .allows(setting, &url, url.as_str())
+            .map_err(|reason| self.refuse(reason))?;
         Ok(url)
     }
 }
@@ -259,7 +240,11 @@ impl Connection {
     /// Whether requests to an address may go to private networks: where the settings say so, or the
     /// address names this machine.
     pub(crate) fn reaches_private(&self, address: &Url) -> bool {
-        self.private || is_loopback(address)
+        Reach {
+            insecure: self.insecure,
+            private: self.private,
+        }
+        .includes_private(address)
     }
 }
 
@@ -271,15 +256,6 @@ fn as_folder(mut url: Url) -> Url {
         url.set_path(&format!("{}/", url.path()));
     }
     url
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    }
 }
 
 #[cfg(test)]

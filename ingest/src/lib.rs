@@ -19,8 +19,10 @@ mod sync;
 
 pub use connection::{Auth, Connection, FieldOverrides, OAuthApp, Secret};
 pub use error::{Call, Error, Result};
-pub use http::Limits;
+pub use http::{Limits, Outbound, PostError, Posted, Reach};
 pub use inbox::{WorkOptions, Worked, work, work_off};
 pub use progress::{Event, Progress, Silent};
-pub use report::{DiscoveredBoard, DiscoveredField, Discovery, Note, StreamReport, SyncReport};
+pub use report::{
+    DiscoveredBoard, DiscoveredField, Discovery, Dropped, Note, StreamReport, SyncReport,
+};
 pub use sync::{SyncOptions, discover, sync};

@@ -15,6 +15,8 @@ pub struct SyncReport {
     pub streams: Vec<StreamReport>,
     /// What is worth knowing: endpoints that are not offered, boards without sprints, fields.
     pub notes: Vec<Note>,
+    /// Projects of which far fewer issues are visible than are stored, where this was looked at.
+    pub dropped: Option<Vec<Dropped>>,
     /// The source's clock when the run began; null in a replay.
     pub source_time: Option<DateTime<Utc>>,
     /// IANA time zone of the connection; null in a replay.
@@ -48,6 +50,17 @@ pub struct StreamReport {
     pub unseen: u64,
     /// Whether the site has the endpoint.
     pub offered: bool,
+}
+
+/// A project of which far fewer issues are visible than are stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Dropped {
+    /// Its key.
+    pub project: String,
+    /// Issues that are stored.
+    pub before: u64,
+    /// Issues of them that the site shows.
+    pub after: u64,
 }
 
 /// Something worth knowing about a run.

@@ -34,6 +34,14 @@ pub enum Error {
         /// The names there are.
         known: Vec<String>,
     },
+    /// The settings of an alert channel can't be used.
+    #[error("alerts '{channel}': {reason}")]
+    Channel {
+        /// The channel.
+        channel: String,
+        /// What is wrong and what to write instead.
+        reason: String,
+    },
     /// Another run of the pipeline works.
     #[error(
         "a run of '{pipeline}' is under way since {since} (run {run_id}); wait for it, or stop the process that works on it"

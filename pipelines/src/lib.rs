@@ -7,8 +7,10 @@
 #![recursion_limit = "256"]
 
 mod account;
+pub mod alerts;
 mod definition;
 mod error;
+mod reporter;
 mod run;
 mod schedule;
 mod steps;
@@ -19,6 +21,7 @@ pub use definition::{
     CatchUp, Definition, Definitions, OnFailure, Overlap, Retries, Step, StepKind, Tries,
 };
 pub use error::{Error, Result};
+pub use reporter::{Notice, Reporter};
 pub use run::{Ended, run_now};
 pub use schedule::Schedule;
 pub use steps::{Done, Failure, Jobs, Listener, StepContext, Steps};

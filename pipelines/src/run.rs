@@ -10,7 +10,7 @@ use warehouse::meta::{Beat, Claim, MetaDb};
 
 use crate::steps::{Done, Failure, Listener, StepContext, Steps};
 use crate::worker::Clock;
-use crate::{Definition, Error, OnFailure, Result, Step};
+use crate::{Definition, Error, Notice, OnFailure, Reporter, Result, Step};
 
 /// How often a claim is renewed and what a run does is written down.
 const BEAT: Duration = Duration::from_secs(2);
@@ -43,6 +43,8 @@ pub(crate) struct Work<'a> {
     pub(crate) clock: &'a Clock,
     /// Told of what the steps do, beside the database.
     pub(crate) listener: Option<&'a dyn Listener>,
+    /// Tells people how it ended.
+    pub(crate) reporter: Option<&'a Reporter>,
 }
 
 /// Runs a pipeline now, in this process; a run of it whose process has ended is done to its end instead. `stop`
@@ -52,6 +54,7 @@ pub async fn run_now(
     definition: &Definition,
     steps: &dyn Steps,
     listener: &dyn Listener,
+    reporter: Option<&Reporter>,
     stop: impl Future<Output = ()>,
 ) -> Result<(String, Ended)> {
     let name = definition.name.as_str();
@@ -94,6 +97,7 @@ pub async fn run_now(
         steps,
         clock: &clock,
         listener: Some(listener),
+        reporter,
     };
     tokio::select! {
         ended = work.run(&claim) => Ok((run_id, ended?)),
@@ -125,7 +129,14 @@ impl Work<'_> {
                     )),
                 }
             };
-            self.record(claim, ended).await
+            let ended = self.record(claim, ended).await?;
+            if let Some(reporter) = self.reporter {
+                let notices = relay.notices();
+                reporter
+                    .ended(self.definition, claim, &ended, &notices)
+                    .await;
+            }
+            Ok(ended)
         })
     }
 
@@ -180,8 +191,12 @@ impl Work<'_> {
             }
             relay.set(step.name.clone());
             match self.step(run_id, step, relay).await? {
-                Ok(done) => missing.extend(done.missing),
+                Ok(done) => {
+                    relay.notice(done.notices);
+                    missing.extend(done.missing);
+                }
                 Err(failure) => {
+                    relay.notice(failure.notices);
                     failed.push(format!("{}: {}", step.name, failure.text));
                     if step.on_failure == OnFailure::Stop {
                         break;
@@ -280,6 +295,7 @@ fn random() -> f64 {
 /// Keeps what a run does just now as a text, and passes it on.
 struct Relay<'a> {
     text: Mutex<Option<String>>,
+    notices: Mutex<Vec<Notice>>,
     listener: Option<&'a dyn Listener>,
 }
 
@@ -287,12 +303,23 @@ impl<'a> Relay<'a> {
     fn new(listener: Option<&'a dyn Listener>) -> Self {
         Self {
             text: Mutex::default(),
+            notices: Mutex::default(),
             listener,
         }
     }
 
     fn set(&self, text: String) {
         *self.text.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+    }
+
+    fn notice(&self, more: Vec<Notice>) {
+        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        notices.extend(more);
+    }
+
+    fn notices(&self) -> Vec<Notice> {
+        let notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        notices.clone()
     }
 
     fn text(&self) -> Option<String> {

@@ -8,7 +8,7 @@ use schemas::{Blame, Retry};
 use transform::{Project, RefreshOptions};
 use warehouse::Warehouse;
 
-use crate::StepKind;
+use crate::{Notice, StepKind};
 
 /// Listener of what steps do.
 pub trait Listener: ingest::Progress + transform::Progress {}
@@ -47,6 +47,8 @@ pub struct Done {
     pub retries: u64,
     /// What is missing, when not all was done.
     pub missing: Option<String>,
+    /// What people should be told.
+    pub notices: Vec<Notice>,
 }
 
 /// Why a step failed.
@@ -58,6 +60,8 @@ pub struct Failure {
     pub blame: Blame,
     /// Whether the same attempt may succeed later.
     pub retry: Retry,
+    /// What people should be told beside it.
+    pub notices: Vec<Notice>,
 }
 
 /// Does steps.
@@ -107,6 +111,7 @@ impl Jobs {
             text,
             blame: Blame::User,
             retry: Retry::Never,
+            notices: Vec::new(),
         };
         let is_known = |name: &&String| self.connections.iter().any(|one| one.name == **name);
         if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
@@ -143,13 +148,20 @@ impl Jobs {
                     text: format!("{name}: {error}"),
                     blame: error.blame(),
                     retry: error.retry(),
+                    notices: Vec::new(),
                 }),
             }
         }
         if !missing.is_empty() {
             done.missing = Some(missing.join("; "));
         }
-        Failure::all(failures).map_or(Ok(done), Err)
+        match Failure::all(failures) {
+            None => Ok(done),
+            Some(failure) => Err(Failure {
+                notices: done.notices,
+                ..failure
+            }),
+        }
     }
 
     async fn refresh(
@@ -169,6 +181,7 @@ impl Jobs {
                 Ok(Done {
                     rows_in: report.models.len() as u64,
                     rows_out: built as u64,
+                    notices: vec![Notice::TestsPassed],
                     ..Done::default()
                 })
             }
@@ -176,6 +189,7 @@ impl Jobs {
                 text: error.to_string(),
                 blame: error.blame(),
                 retry: error.retry(),
+                notices: failed_tests(&error),
             }),
         }
     }
@@ -216,8 +230,37 @@ impl Steps for Jobs {
     }
 }
 
+/// A notice for each data test that failed.
+fn failed_tests(error: &transform::Error) -> Vec<Notice> {
+    let transform::Error::Checks(failed) = error else {
+        return Vec::new();
+    };
+    let notices = failed.iter().map(|check| Notice::TestFailed {
+        test: check.name.clone(),
+        table: check.table.as_ref().map(ToString::to_string),
+        rows: check.rows,
+    });
+    notices.collect()
+}
+
 impl Done {
     fn add(&mut self, report: &SyncReport) {
+        let connection = || report.connection.clone();
+        match report.dropped.as_deref() {
+            None => (),
+            Some([]) => self.notices.push(Notice::IssuesVisible {
+                connection: connection(),
+            }),
+            Some(dropped) => {
+                let notices = dropped.iter().map(|one| Notice::IssuesDropped {
+                    connection: connection(),
+                    project: one.project.clone(),
+                    before: one.before,
+                    after: one.after,
+                });
+                self.notices.extend(notices);
+            }
+        }
         self.rows_in += report.streams.iter().map(|stream| stream.read).sum::<u64>();
         self.rows_out += report.changed();
         self.bytes += report.bytes;
@@ -236,6 +279,7 @@ impl Failure {
             text: texts.join("; "),
             blame: leading.blame,
             retry: leading.retry,
+            notices: Vec::new(),
         })
     }
 }
@@ -250,6 +294,7 @@ mod tests {
             text: text.to_string(),
             blame,
             retry,
+            notices: Vec::new(),
         };
         let user = failure("a", Blame::User, Retry::Never);
         let source = failure("b", Blame::Source, Retry::Later);

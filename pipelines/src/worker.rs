@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -11,7 +11,7 @@ use warehouse::meta::{Claim, MetaDb};
 
 use crate::run::Work;
 use crate::steps::Steps;
-use crate::{Definitions, Ended, Result, account};
+use crate::{Definitions, Ended, Reporter, Result, account};
 
 /// Tells the time. The system's clock by default; tests bring their own.
 #[derive(Clone)]
@@ -66,6 +66,8 @@ pub struct WorkerOptions {
     pub poll: Duration,
     /// How long a run may go on after the worker is asked to stop, before it is given back.
     pub grace: Duration,
+    /// How old the data of a connection may be before people are told; `None`: however old.
+    pub freshness: Option<Duration>,
 }
 
 impl Default for WorkerOptions {
@@ -75,6 +77,7 @@ impl Default for WorkerOptions {
             slots: 2,
             poll: Duration::from_secs(1),
             grace: Duration::from_secs(20),
+            freshness: None,
         }
     }
 }
@@ -87,6 +90,7 @@ pub struct Worker {
     steps: Arc<dyn Steps>,
     options: WorkerOptions,
     clock: Clock,
+    reporter: Option<Reporter>,
 }
 
 impl std::fmt::Debug for Worker {
@@ -111,7 +115,15 @@ impl Worker {
             steps,
             options,
             clock: Clock::default(),
+            reporter: None,
         }
+    }
+
+    /// The same, telling people how runs end and of data that is too old.
+    #[must_use]
+    pub fn with_reporter(mut self, reporter: Reporter) -> Self {
+        self.reporter = Some(reporter);
+        self
     }
 
     /// The same by another clock.
@@ -143,6 +155,7 @@ impl Worker {
             let mut stop = std::pin::pin!(stop);
             let mut is_known = false;
             let mut outage: Option<String> = None;
+            let mut next_look = self.clock.now();
             loop {
                 // A database that can't be reached for a while is waited for: nothing is lost by that.
                 let looked = async {
@@ -150,6 +163,7 @@ impl Worker {
                         self.announce().await?;
                         is_known = true;
                     }
+                    self.freshness(&mut next_look).await?;
                     self.look(&mut runs, &draining).await
                 };
                 match looked.await {
@@ -173,6 +187,18 @@ impl Worker {
             while runs.join_next().await.is_some() {}
             Ok(())
         })
+    }
+
+    /// Tells of data that is too old, once a minute.
+    async fn freshness(&self, next_look: &mut DateTime<Utc>) -> Result<()> {
+        let now = self.clock.now();
+        if let (Some(reporter), Some(limit)) = (&self.reporter, self.options.freshness)
+            && now >= *next_look
+        {
+            *next_look = now + TimeDelta::minutes(1);
+            reporter.freshness(limit, now).await?;
+        }
+        Ok(())
     }
 
     /// Accounts for ticks, and begins runs while there is room.
@@ -220,6 +246,7 @@ impl Worker {
             steps: self.steps.as_ref(),
             clock: &self.clock,
             listener: None,
+            reporter: self.reporter.as_ref(),
         };
         work.run(claim).await
     }

@@ -15,17 +15,16 @@ fn settings_and_their_defaults() {
         .collect();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let text = std::fs::read_to_string(root.join("serve/cli/default.toml")).unwrap();
-    // The example of a connection is a comment there; it is read as what it would be.
-    let example = text
-        .split_once("# [[connections]]")
-        .map(|(_, rest)| format!("[[connections]]{}", rest.replace("\n# ", "\n")))
-        .unwrap();
     let mut product = Vec::new();
     let defaults: toml::Table = toml::from_str(&text).unwrap();
     flatten("", &toml::Value::Table(defaults), &mut product);
-    let connections: toml::Table = toml::from_str(&example).unwrap();
-    let connection = connections["connections"][0].clone();
-    flatten("connections[]", &connection, &mut product);
+    // The examples are comments there, each up to an empty line; they are read as what they would be.
+    for section in ["connections", "alerts"] {
+        let (_, rest) = text.split_once(&format!("# [[{section}]]")).unwrap();
+        let example = rest.split("\n\n").next().unwrap().replace("\n# ", "\n");
+        let example: toml::Table = toml::from_str(&format!("[[{section}]]{example}")).unwrap();
+        flatten(&format!("{section}[]"), &example[section][0], &mut product);
+    }
     same(&page, &product, "settings.md");
 }
 
@@ -49,7 +48,7 @@ fn every_setting_is_taken_from_a_file_and_from_the_environment() {
         let Some((section, name)) = key.split_once('.') else {
             panic!("{key} has no section");
         };
-        if section == "connections[]" {
+        if section.ends_with("[]") {
             continue;
         }
         let product = Product::new();

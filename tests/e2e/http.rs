@@ -265,11 +265,18 @@ async fn the_pages_of_the_models_lead_to_each_other() {
     let links = |page: &str| -> BTreeSet<String> {
         let parts = page.split("href=\"").skip(1);
         let links = parts.filter_map(|part| part.split('"').next());
-        links.map(str::to_string).filter(|link| link.starts_with("/docs/models/")).collect()
+        links
+            .map(str::to_string)
+            .filter(|link| link.starts_with("/docs/models/"))
+            .collect()
     };
     let index = server.get("/docs/models").await;
     assert_eq!(index.status, 200);
-    assert!(index.header("content-security-policy").starts_with("default-src 'none'"));
+    assert!(
+        index
+            .header("content-security-policy")
+            .starts_with("default-src 'none'")
+    );
     let mut open: Vec<String> = links(&index.body).into_iter().collect();
     let mut pages: BTreeMap<String, String> = BTreeMap::new();
     let mut wanted: BTreeSet<(String, String)> = BTreeSet::new();
@@ -286,15 +293,29 @@ async fn the_pages_of_the_models_lead_to_each_other() {
         open.extend(links(&page.body));
         pages.insert(path.to_string(), page.body);
     }
-    assert!(pages.len() > 60 && wanted.len() > 300, "{} pages, {} columns", pages.len(), wanted.len());
+    assert!(
+        pages.len() > 60 && wanted.len() > 300,
+        "{} pages, {} columns",
+        pages.len(),
+        wanted.len()
+    );
     for (path, column) in wanted {
         let anchor = format!("<tr id=\"{column}\">");
-        assert!(pages[&path].contains(&anchor), "{path} has no column {column}");
+        assert!(
+            pages[&path].contains(&anchor),
+            "{path} has no column {column}"
+        );
     }
     let etag = index.header("etag").to_string();
-    let again = server.get_with("/docs/models", &[("if-none-match", &etag)]).await;
+    let again = server
+        .get_with("/docs/models", &[("if-none-match", &etag)])
+        .await;
     assert_eq!(again.status, 304);
     // An older release is linked with itself.
     let older = server.get("/docs/models?as_of=r1").await;
-    assert!(links(&older.body).iter().all(|link| link.contains("?as_of=r1")));
+    assert!(
+        links(&older.body)
+            .iter()
+            .all(|link| link.contains("?as_of=r1"))
+    );
 }

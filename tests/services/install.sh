@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the services that tests start, once, into the build folder: an S3 server (moto).
+# Installs what tests start, once, into the build folder: an S3 server (moto), and what checks the messages
+# for Slack and Teams (their types of blocks, the parser of adaptive cards).
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -11,3 +12,10 @@ if ! cmp -s "$here/requirements.txt" "$services/requirements.txt"; then
   "$services/venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt"
   cp "$here/requirements.txt" "$services/requirements.txt"
 fi
+if ! cmp -s "$here/formats/package-lock.json" "$services/formats/installed.json"; then
+  mkdir -p "$services/formats"
+  cp "$here/formats/package.json" "$here/formats/package-lock.json" "$services/formats/"
+  (cd "$services/formats" && npm ci --no-audit --no-fund --loglevel=error >/dev/null)
+  cp "$here/formats/package-lock.json" "$services/formats/installed.json"
+fi
+cp "$here/formats/check.mjs" "$services/formats/"

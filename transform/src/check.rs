@@ -8,7 +8,7 @@ use schemas::TableName;
 use warehouse::{CheckOutcome, ModelState, batch_to_rows};
 
 use crate::project::Check;
-use crate::{Error, Project, Result};
+use crate::{Error, FailedCheck, Project, Result};
 
 /// Most failing rows that an error shows.
 const SHOWN: usize = 3;
@@ -39,7 +39,12 @@ pub(crate) fn run<'a>(
             let batches = frame.collect().await.map_err(failed)?;
             let rows: usize = batches.iter().map(|batch| batch.num_rows()).sum();
             if rows > 0 {
-                failures.push(describe(&test, rows, &batches)?);
+                failures.push(FailedCheck {
+                    text: describe(&test, rows, &batches)?,
+                    name: test.name.clone(),
+                    table: test.table.clone(),
+                    rows: rows as u64,
+                });
             }
             outcomes.push(CheckOutcome {
                 name: test.name,

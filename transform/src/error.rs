@@ -1,6 +1,6 @@
 //! What can go wrong with models, and who has to act.
 
-use schemas::{Blame, Retry};
+use schemas::{Blame, Retry, TableName};
 
 /// Result of a transform operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -33,8 +33,8 @@ pub enum Error {
         reason: String,
     },
     /// Data tests failed; the old release stays.
-    #[error("{} failed, so the current release stays: {}", count(.0), .0.join("; "))]
-    Checks(Vec<String>),
+    #[error("{} failed, so the current release stays: {}", count(.0), told(.0))]
+    Checks(Vec<FailedCheck>),
     /// The warehouse failed.
     #[error(transparent)]
     Warehouse(#[from] warehouse::Error),
@@ -59,7 +59,28 @@ impl Error {
     }
 }
 
-fn count(failures: &[String]) -> String {
+/// A data test that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedCheck {
+    /// Name of the test.
+    pub name: String,
+    /// Table that it is about, if it is one.
+    pub table: Option<TableName>,
+    /// Rows that fail it.
+    pub rows: u64,
+    /// Which, in words.
+    pub text: String,
+}
+
+fn told(failures: &[FailedCheck]) -> String {
+    let texts: Vec<&str> = failures
+        .iter()
+        .map(|failure| failure.text.as_str())
+        .collect();
+    texts.join("; ")
+}
+
+fn count(failures: &[FailedCheck]) -> String {
     match failures.len() {
         1 => "a data test".to_string(),
         n => format!("{n} data tests"),

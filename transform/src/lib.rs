@@ -17,6 +17,6 @@ mod project;
 mod refresh;
 
 pub use diff::{RowDifference, TableDifference, diff};
-pub use error::{Error, Result};
+pub use error::{Error, FailedCheck, Result};
 pub use project::{Materialization, Model, Project};
 pub use refresh::{ModelRun, Progress, RefreshOptions, RefreshReport, refresh};

@@ -47,6 +47,7 @@ pub(crate) fn tables(system: &System) -> Vec<(&'static str, Arc<dyn TableProvide
         Columns,
         Lineage,
         Metrics,
+        Alerts,
     ]
     .into_iter()
     .map(|kind| {
@@ -74,6 +75,7 @@ enum Kind {
     Columns,
     Lineage,
     Metrics,
+    Alerts,
 }
 
 impl Kind {
@@ -92,6 +94,7 @@ impl Kind {
             Kind::Columns => "columns",
             Kind::Lineage => "lineage",
             Kind::Metrics => "metrics",
+            Kind::Alerts => "alerts",
         }
     }
 
@@ -136,6 +139,11 @@ impl Kind {
             Kind::Columns => "table_name:t column_name:t is_key:b description:t",
             Kind::Metrics => {
                 "id:t name:t formula:t grain:t unit:t table_name:t column_name:t source:t version:n"
+            }
+            Kind::Alerts => {
+                "alert_id:t channel:t kind:t severity:t subject:t pipeline:t run_id:t connection:t \
+                 dedupe_key:t resolves:t state:t attempts:n reason:t occurred_at:i raised_at:i due_at:i \
+                 finished_at:i closed_at:i"
             }
             // Values of a column come from these; a column without a row is computed from none.
             Kind::Lineage => "table_name:t column_name:t from_table:t from_column:t",
@@ -199,6 +207,7 @@ impl SystemTable {
             Kind::Columns => columns(&self.catalog().await?),
             Kind::Lineage => lineage(&self.catalog().await?),
             Kind::Metrics => metrics(&self.catalog().await?),
+            Kind::Alerts => to_rows(self.system.meta.alerts(NEWEST).await?),
         })
     }
 

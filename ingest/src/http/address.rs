@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::{Host, Url};
 
 /// Resolves names to public addresses only.
 #[derive(Debug, Clone, Copy)]
@@ -27,16 +28,90 @@ impl Resolve for Public {
     }
 }
 
+/// How far requests to an address of the settings may go.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Plain text beyond this machine is allowed.
+    pub insecure: bool,
+    /// Addresses of private networks are allowed.
+    pub private: bool,
+}
+
+impl Reach {
+    /// Whether an HTTP address that a setting names may be asked; if not, why.
+    pub(crate) fn allows(self, setting: &str, url: &Url, shown: &str) -> Result<(), String> {
+        match url.scheme() {
+            "https" => {}
+            "http" if self.insecure || is_loopback(url) => {}
+            "http" => {
+                return Err(format!(
+                    "{setting} '{shown}' is plain http, which would show the token to the network; \
+                     write https, or set insecure = true if you accept that"
+                ));
+            }
+            other => {
+                return Err(format!(
+                    "{setting} scheme '{other}' is not known; write https"
+                ));
+            }
+        }
+        self.allows_host(setting, url)
+    }
+
+    /// Whether the host of an address, where it is a number, may be asked.
+    fn allows_host(self, setting: &str, url: &Url) -> Result<(), String> {
+        if self.includes_private(url) {
+            return Ok(());
+        }
+        let address = match url.host() {
+            Some(Host::Ipv4(ip)) => Some(IpAddr::V4(ip)),
+            Some(Host::Ipv6(ip)) => Some(IpAddr::V6(ip)),
+            _ => None,
+        };
+        match address.filter(|address| !is_public(*address)) {
+            Some(address) => Err(private(setting, address)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether requests to an address may go to private networks: where the settings say so, or the
+    /// address names this machine.
+    pub(crate) fn includes_private(self, url: &Url) -> bool {
+        self.private || is_loopback(url)
+    }
+}
+
+/// An address without what may be secret in it.
+pub(super) fn origin(url: &Url) -> String {
+    let port = url
+        .port()
+        .map_or_else(String::new, |port| format!(":{port}"));
+    format!(
+        "{}://{}{port}",
+        url.scheme(),
+        url.host_str().unwrap_or_default()
+    )
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}
+
 /// Why a name or address is not asked.
-pub(crate) fn private(host: &str, address: IpAddr) -> String {
+pub(super) fn private(host: &str, address: IpAddr) -> String {
     format!(
         "{host} is at {address}, an address of a private network; if the site is there, set private = true in \
-         the connection"
+         its settings"
     )
 }
 
 /// Whether an address is one of the open internet.
-pub(crate) fn is_public(address: IpAddr) -> bool {
+pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) => {

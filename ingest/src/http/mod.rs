@@ -7,6 +7,7 @@ mod budget;
 mod client;
 mod headers;
 mod link;
+mod outbound;
 mod page;
 mod retry;
 mod transport;
@@ -14,11 +15,12 @@ mod window;
 
 use std::time::Duration;
 
-pub(crate) use address::{is_public, private};
+pub use address::Reach;
 pub(crate) use answer::Patience;
 pub(crate) use budget::Ceiling;
 pub(crate) use client::{Client, Counters, counted};
 pub(crate) use link::Page;
+pub use outbound::{Outbound, PostError, Posted};
 pub(crate) use page::{NextOffset, Tokens};
 
 /// What one connection may use of the site and of this machine.

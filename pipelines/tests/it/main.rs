@@ -7,6 +7,8 @@
     reason = "a test"
 )]
 
+mod alerts;
+mod reporter;
 mod runs;
 mod year;
 
@@ -70,6 +72,11 @@ impl Steps for Stage {
 }
 
 async fn open() -> (MetaDb, tempfile::TempDir) {
+    let (warehouse, folder) = open_warehouse().await;
+    (warehouse.meta().clone(), folder)
+}
+
+async fn open_warehouse() -> (Warehouse, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let config = Config {
         store_url: format!("file:{}/lake", folder.path().display()),
@@ -77,7 +84,7 @@ async fn open() -> (MetaDb, tempfile::TempDir) {
         ..Config::default()
     };
     let warehouse = Warehouse::open(&config).await.unwrap();
-    (warehouse.meta().clone(), folder)
+    (warehouse, folder)
 }
 
 fn definition(name: &str, text: &str) -> Definition {

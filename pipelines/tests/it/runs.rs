@@ -15,6 +15,7 @@ fn failure(blame: Blame, retry: Retry) -> Play {
         text: "it broke".to_string(),
         blame,
         retry,
+        notices: Vec::new(),
     })
 }
 

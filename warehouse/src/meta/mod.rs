@@ -1,6 +1,7 @@
 //! The metadata database: runs, steps, sources, quarantine, the inbox, leases, secrets. SQLite,
 //! reached through sqlx.
 
+mod alert;
 mod inbox;
 mod lease;
 mod queue;
@@ -20,6 +21,7 @@ use tokio::sync::Notify;
 
 use crate::{Error, Events, Result, SecretKey};
 
+pub use alert::{AlertRow, ClaimedAlert, NewAlert};
 pub use inbox::{Accepted, FinishedEvent, InboxCount, InboxEvent, InboxLimits, InboxRow, NewEvent};
 pub use lease::Lease;
 pub use queue::{Beat, CLAIM_LIFE, Claim, Job, PipelineRow, Tick};

@@ -68,6 +68,7 @@ pub(super) async fn replay(dialect: &'static dyn Dialect, job: Job<'_>) -> Resul
         run_id: job.run_id.to_string(),
         streams: writer.reports.in_order(),
         notes: Vec::new(),
+        dropped: None,
         source_time: None,
         time_zone: None,
         requests: 0,

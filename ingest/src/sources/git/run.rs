@@ -98,6 +98,7 @@ pub(super) async fn sync(dialect: &'static dyn Dialect, job: Job<'_>) -> Result<
         run_id: job.run_id.to_string(),
         streams: run.writer.reports.in_order(),
         notes: run.notes,
+        dropped: None,
         source_time: Some(greeting.source_time),
         time_zone: Some(greeting.time_zone),
         requests: counters.requests,

@@ -116,6 +116,7 @@ async fn react(
             api,
             landing,
             reports: Vec::new(),
+            dropped: None,
             notes: Vec::new(),
             details: Details::default(),
             people: People::new(name, job.run_id),

@@ -143,6 +143,7 @@ pub(crate) async fn replay(
         run_id: run_id.to_string(),
         streams: reports,
         notes: Vec::new(),
+        dropped: None,
         source_time: None,
         time_zone: None,
         requests: 0,

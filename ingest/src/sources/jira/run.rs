@@ -27,7 +27,9 @@ use super::streams::{
 use super::{replay, rows};
 use crate::http::{Client, Counters, counted};
 use crate::land::{Landing, Received};
-use crate::{Connection, Event, Note, Progress, Result, StreamReport, SyncOptions, SyncReport};
+use crate::{
+    Connection, Dropped, Event, Note, Progress, Result, StreamReport, SyncOptions, SyncReport,
+};
 
 /// How far back updates are read again when a sweep is due: a day, and half a day for an index that
 /// shows an update late.
@@ -47,6 +49,8 @@ pub(super) struct Sync<'a> {
     pub(super) landing: Landing<'a>,
     pub(super) reports: Vec<StreamReport>,
     pub(super) notes: Vec<Note>,
+    /// Of a sweep, if there was one.
+    pub(super) dropped: Option<Vec<Dropped>>,
     /// What the step under way has to say beside its numbers.
     pub(super) details: Details,
     pub(super) people: People,
@@ -109,6 +113,7 @@ pub(crate) async fn sync(
         landing,
         reports: Vec::new(),
         notes: greeting.notes,
+        dropped: None,
         details: Details::default(),
         people: People::new(&connection.name, run_id),
         leading: Vec::new(),
@@ -167,6 +172,7 @@ pub(crate) async fn sync(
         run_id: run_id.to_string(),
         streams: sync.reports,
         notes: sync.notes,
+        dropped: sync.dropped,
         source_time: Some(greeting.source_time),
         time_zone: Some(greeting.time_zone),
         requests: counters.requests,
@@ -445,7 +451,11 @@ impl<'a> Sync<'a> {
         let mut outcome = Box::pin(reader.read(self.options.full)).await;
         if due && outcome.is_ok() {
             let swept = Box::pin(reader.sweep()).await;
-            outcome = swept.map(|notes| self.notes.extend(notes));
+            outcome = swept.map(|dropped| {
+                self.notes
+                    .extend(dropped.iter().map(super::streams::sweep::alarm));
+                self.dropped = Some(dropped);
+            });
         }
         self.details.projects = reader.projects;
         self.sighted = reader.sighted;

@@ -8,7 +8,7 @@ use warehouse::Warehouse;
 
 use crate::Invocation;
 use crate::exit::Outcome;
-use crate::settings::Settings;
+use crate::settings::{AlertChannel, Settings};
 
 /// Webhooks that wait longer are a finding.
 const LATE_MINUTES: i64 = 10;
@@ -67,6 +67,7 @@ pub(crate) async fn run(invocation: Invocation) -> anyhow::Result<Outcome> {
             },
         );
     }
+    findings.extend(settings.alerts.iter().map(alert_channel));
     show(&findings, invocation.json)?;
     let bad = findings.iter().filter(|finding| !finding.ok).count();
     if bad > 0 {
@@ -122,6 +123,15 @@ async fn webhooks(warehouse: &Warehouse, settings: &Settings) -> Vec<Finding> {
         }
     };
     names.into_iter().map(finding).collect()
+}
+
+/// The settings of an alert channel; nobody is told anything.
+fn alert_channel(setting: &AlertChannel) -> Finding {
+    let what = format!("alerts {}", setting.name);
+    match super::alerts::channel(setting) {
+        Ok(channel) => Finding::good(what, channel.receiver()),
+        Err(error) => Finding::bad(what, error.to_string()),
+    }
 }
 
 /// Every model planned, none run.

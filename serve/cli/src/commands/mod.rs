@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub(crate) mod alerts;
 pub(crate) mod all;
 pub(crate) mod check;
 pub(crate) mod connection;

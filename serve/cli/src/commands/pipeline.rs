@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use chrono::{DateTime, SecondsFormat, Utc};
-use pipelines::{Definition, Definitions, Ended, Jobs, Schedule, StepKind};
+use pipelines::{Definition, Definitions, Ended, Jobs, Reporter, Schedule, StepKind};
 use serde_json::{Value, json};
 use transform::Project;
 use warehouse::Warehouse;
@@ -99,7 +99,12 @@ pub(crate) async fn run_once(
     let progress = Terminal::new(invocation.json);
     let stop = super::serve::stop_signal();
     let meta = warehouse.meta();
-    let (run_id, ended) = pipelines::run_now(meta, definition, &jobs, &progress, stop).await?;
+    let alerts = super::alerts::alerts(&settings, &warehouse)?;
+    let reporter = Reporter::new(warehouse.clone(), alerts.clone());
+    let running = pipelines::run_now(meta, definition, &jobs, &progress, Some(&reporter), stop);
+    let (run_id, ended) = running.await?;
+    // Tried once here; what can't be told now waits for a worker.
+    alerts.deliver().await?;
     let steps = meta.steps_of_run(&run_id).await?;
     if invocation.json {
         let run = meta.run(&run_id).await?;

@@ -2,7 +2,8 @@
 
 use futures::future::BoxFuture;
 use ingest::{Connection, Silent, WorkOptions};
-use pipelines::{Worker, WorkerOptions};
+use pipelines::alerts::Alerts;
+use pipelines::{Reporter, Worker, WorkerOptions};
 use warehouse::Warehouse;
 
 use super::serve::stop_signal;
@@ -45,6 +46,7 @@ pub(crate) struct Work {
     connections: Vec<Connection>,
     pipelines: Vec<String>,
     worker: Worker,
+    alerts: Alerts,
 }
 
 impl Work {
@@ -55,6 +57,7 @@ impl Work {
         let options = WorkerOptions {
             slots: settings.pipelines.slots,
             schedules: settings.pipelines.schedule,
+            freshness: settings.pipelines.freshness(),
             ..WorkerOptions::default()
         };
         let worker = Worker::new(
@@ -63,8 +66,11 @@ impl Work {
             jobs.shared(),
             options,
         );
+        let alerts = super::alerts::alerts(settings, &warehouse)?;
+        let worker = worker.with_reporter(Reporter::new(warehouse.clone(), alerts.clone()));
         Ok(Self {
             connections: connections(settings, &warehouse)?,
+            alerts,
             warehouse,
             pipelines,
             worker,
@@ -89,7 +95,11 @@ impl Work {
         });
         let runs: BoxFuture<'_, anyhow::Result<()>> =
             Box::pin(async { Ok(self.worker.work(stop_signal()).await?) });
-        tokio::try_join!(events, runs)?;
+        let alerts: BoxFuture<'_, anyhow::Result<()>> = Box::pin(async {
+            self.alerts.run(stop_signal()).await;
+            Ok(())
+        });
+        tokio::try_join!(events, runs, alerts)?;
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-use super::{CONNECTION_KEYS, FIELD_KEYS, SettingsError};
+use super::{ALERT_KEYS, CONNECTION_KEYS, FIELD_KEYS, SettingsError};
 
 /// Prefix of settings in the environment.
 const PREFIX: &str = "SPRINT_REPORTS__";
@@ -15,10 +15,15 @@ pub(super) fn file(table: &mut Table, given: Table, place: &str) -> Result<(), S
             table.insert(section, value);
             continue;
         }
+        if section == "alerts" {
+            named("alerts", "alert channel", &value, &ALERT_KEYS, place)?;
+            table.insert(section, value);
+            continue;
+        }
         let known: Vec<String> = table
             .keys()
             .cloned()
-            .chain(["connections".to_string()])
+            .chain(["connections".to_string(), "alerts".to_string()])
             .collect();
         let Some(Value::Table(target)) = table.get_mut(&section) else {
             return Err(unknown(&section, &known, place));
@@ -92,40 +97,49 @@ fn set(
 }
 
 fn connections(value: &Value, place: &str) -> Result<(), SettingsError> {
-    let Value::Array(list) = value else {
-        return Err(SettingsError(format!(
-            "{place}: write connections as [[connections]] tables"
-        )));
-    };
-    let mut names = Vec::new();
-    for connection in list {
-        let Value::Table(connection) = connection else {
-            return Err(SettingsError(format!(
-                "{place}: write connections as [[connections]] tables"
-            )));
-        };
-        only(connection, &CONNECTION_KEYS, place)?;
+    for connection in named("connections", "connection", value, &CONNECTION_KEYS, place)? {
         if let Some(Value::Table(fields)) = connection.get("fields") {
             only(fields, &FIELD_KEYS, place)?;
         }
-        let name = connection
-            .get("name")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// The tables of a section that has many, each with a name of its own.
+fn named<'v>(
+    section: &str,
+    what: &str,
+    value: &'v Value,
+    keys: &[&str],
+    place: &str,
+) -> Result<Vec<&'v Table>, SettingsError> {
+    let tables = || SettingsError(format!("{place}: write {section} as [[{section}]] tables"));
+    let Value::Array(list) = value else {
+        return Err(tables());
+    };
+    let mut names = Vec::new();
+    let mut found = Vec::new();
+    for one in list {
+        let Value::Table(one) = one else {
+            return Err(tables());
+        };
+        only(one, keys, place)?;
+        let name = one.get("name").and_then(Value::as_str).unwrap_or_default();
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if name.is_empty() || !name.chars().all(plain) {
             return Err(SettingsError(format!(
-                "{place}: connection name '{name}': use letters, digits, '-' and '_'"
+                "{place}: {what} name '{name}': use letters, digits, '-' and '_'"
             )));
         }
         if names.contains(&name) {
             return Err(SettingsError(format!(
-                "{place}: two connections are named '{name}'"
+                "{place}: two {section} are named '{name}'"
             )));
         }
         names.push(name);
+        found.push(one);
     }
-    Ok(())
+    Ok(found)
 }
 
 fn only(table: &Table, known: &[&str], place: &str) -> Result<(), SettingsError> {
@@ -195,6 +209,10 @@ mod tests {
         assert!(error.contains("did you mean 'token'?"), "{error}");
         let error = merged("[query]\nmax_rows = \"many\"").unwrap_err();
         assert!(error.contains("must be of type integer"), "{error}");
+        let error = merged("[[alerts]]\nname = \"a\"\nkin = \"log\"").unwrap_err();
+        assert!(error.contains("did you mean 'kind'?"), "{error}");
+        let twice = "[[alerts]]\nname = \"a\"\n[[alerts]]\nname = \"a\"";
+        assert!(merged(twice).unwrap_err().contains("two alerts are named"));
         let error = merged("[[connections]]\nname = \"../x\"").unwrap_err();
         assert!(error.contains("use letters"), "{error}");
     }

@@ -41,7 +41,43 @@ pub(crate) struct Settings {
     pub(crate) pipelines: Pipelines,
     #[serde(default)]
     pub(crate) connections: Vec<Connection>,
+    #[serde(default)]
+    pub(crate) alerts: Vec<AlertChannel>,
 }
+
+/// Who is told when something goes wrong.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct AlertChannel {
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    pub(crate) url: String,
+    pub(crate) secret: String,
+    pub(crate) smtp: String,
+    pub(crate) from: String,
+    pub(crate) to: Vec<String>,
+    pub(crate) on: Vec<String>,
+    pub(crate) pipelines: Vec<String>,
+    pub(crate) min_severity: String,
+    pub(crate) insecure: bool,
+    pub(crate) private: bool,
+}
+
+/// Keys of an alert channel.
+const ALERT_KEYS: [&str; 12] = [
+    "name",
+    "kind",
+    "url",
+    "secret",
+    "smtp",
+    "from",
+    "to",
+    "on",
+    "pipelines",
+    "min_severity",
+    "insecure",
+    "private",
+];
 
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Store {
@@ -64,6 +100,7 @@ pub(crate) struct Cache {
 pub(crate) struct Serve {
     pub(crate) http: String,
     pub(crate) postgres: String,
+    pub(crate) public_url: String,
     pub(crate) max_pending_webhooks: u64,
 }
 
@@ -84,9 +121,16 @@ pub(crate) struct Pipelines {
     folder: String,
     pub(crate) schedule: bool,
     pub(crate) slots: usize,
+    freshness_minutes: u64,
 }
 
 impl Pipelines {
+    /// How old the data of a connection may be before people are told.
+    pub(crate) fn freshness(&self) -> Option<Duration> {
+        let minutes = self.freshness_minutes;
+        (minutes > 0).then(|| Duration::from_secs(minutes * 60))
+    }
+
     /// Folder of further definitions.
     pub(crate) fn folder(&self) -> Option<&Path> {
         (!self.folder.is_empty()).then(|| Path::new(&self.folder))

@@ -19,7 +19,7 @@ use super::issues::{Cursor, Reader};
 use super::whole;
 use super::{COMMENTS, ISSUE_LINKS, ISSUES, PROJECTS, REMOTE_LINKS, SPRINT_REPORTS, WORKLOGS};
 use crate::land::Received;
-use crate::{Event, Note, Result, StreamReport};
+use crate::{Dropped, Event, Note, Result, StreamReport};
 
 /// What progress calls it.
 const SWEEP: &str = "sweep";
@@ -138,7 +138,8 @@ impl Stored {
 
 impl Reader<'_, '_> {
     /// Compares what the site shows with what is stored, and makes it equal.
-    pub(crate) async fn sweep(&mut self) -> Result<Vec<Note>> {
+    /// Says of which projects much is missing at once.
+    pub(crate) async fn sweep(&mut self) -> Result<Vec<Dropped>> {
         let connection = self.context.connection.clone();
         let cursor = Cursor::load(self.warehouse, &connection).await?;
         if cursor.high_water_ms.is_none() {
@@ -177,7 +178,7 @@ impl Reader<'_, '_> {
             records: shown.len() as u64,
             changed: self.issues.changed() - before,
         });
-        Ok(alarms(&stored, &findings))
+        Ok(dropped(&stored, &findings))
     }
 
     /// Lands findings and writes them. Issues that name a deleted one as their parent or epic have lost it, and
@@ -470,8 +471,8 @@ async fn projects(warehouse: &Warehouse, connection: &str) -> Result<HashMap<i64
     Ok(projects.collect())
 }
 
-/// A word about each project of which much is missing at once.
-fn alarms(stored: &Stored, findings: &[(i64, Absence)]) -> Vec<Note> {
+/// The projects of which much is missing at once.
+fn dropped(stored: &Stored, findings: &[(i64, Absence)]) -> Vec<Dropped> {
     let missing: HashSet<i64> = findings
         .iter()
         .filter(|(_, finding)| finding.state == State::Missing)
@@ -488,15 +489,31 @@ fn alarms(stored: &Stored, findings: &[(i64, Absence)]) -> Vec<Note> {
         let share = *out_of_sight as f64 / (*of_project).max(1) as f64;
         *out_of_sight > UNREMARKABLE && share > ALARMING
     });
-    let notes = counts.into_iter().map(|(project, (of_project, out_of_sight))| Note {
+    let dropped = counts
+        .into_iter()
+        .map(|(project, (of_project, out_of_sight))| Dropped {
+            project: project.to_string(),
+            before: of_project as u64,
+            after: (of_project - out_of_sight) as u64,
+        });
+    dropped.collect()
+}
+
+/// A word about a project of which much is missing at once.
+pub(crate) fn alarm(dropped: &Dropped) -> Note {
+    let Dropped {
+        project,
+        before,
+        after,
+    } = dropped;
+    Note {
         stream: ISSUES,
         text: format!(
-            "{out_of_sight} of {of_project} issues of project {project} are out of sight; they count \
-             as deleted if the next sweep doesn't see them either. If they exist, check what the \
-             account may see"
+            "{} of {before} issues of project {project} are out of sight; they count as deleted if the next \
+             sweep doesn't see them either. If they exist, check what the account may see",
+            before - after
         ),
-    });
-    notes.collect()
+    }
 }
 
 #[cfg(test)]
@@ -518,8 +535,9 @@ mod tests {
                 .map(|id| (id, Absence::of(State::Missing, None)))
                 .collect()
         };
-        assert!(alarms(&stored, &missing(10)).is_empty());
-        let notes = alarms(&stored, &missing(11));
+        assert!(dropped(&stored, &missing(10)).is_empty());
+        let found = dropped(&stored, &missing(11));
+        let notes: Vec<Note> = found.iter().map(alarm).collect();
         assert_eq!(notes.len(), 1);
         assert!(
             notes[0].text.starts_with("11 of 40 issues of project A"),
