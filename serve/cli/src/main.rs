@@ -73,6 +73,14 @@ enum Command {
     Work,
     /// Serve and work in one process
     All(commands::serve::Arguments),
+    /// Print references
+    #[command(subcommand)]
+    Config(commands::config::Command),
+    /// Print a script that completes commands in a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
     /// Print the description of the REST interface (OpenAPI 3.1)
     Openapi,
     /// Say what is wrong with the set-up, and what to do
@@ -152,6 +160,17 @@ async fn run(command: Command, invocation: Invocation) -> anyhow::Result<Outcome
         }
         Command::Work => Box::pin(commands::work::run(invocation)).await,
         Command::All(arguments) => Box::pin(commands::all::run(arguments, invocation)).await,
+        Command::Config(command) => commands::config::run(&command, &invocation),
+        Command::Completions { shell } => {
+            let mut command = <Arguments as clap::CommandFactory>::command();
+            clap_complete::generate(
+                shell,
+                &mut command,
+                "sprint-reports",
+                &mut std::io::stdout(),
+            );
+            Ok(Outcome::Done)
+        }
         Command::Openapi => commands::openapi::run(),
         Command::Check => Box::pin(commands::check::run(invocation)).await,
     }

@@ -3,6 +3,7 @@
 pub(crate) mod alerts;
 pub(crate) mod all;
 pub(crate) mod check;
+pub(crate) mod config;
 pub(crate) mod connection;
 pub(crate) mod demo;
 pub(crate) mod openapi;
