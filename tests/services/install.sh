@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the services that tests start, once, into the build folder: an S3 server (moto).
+# Installs the services that tests start: an S3 server (moto), once, into the build folder; PostgreSQL,
+# from Debian's package, where no server is found.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -10,4 +11,11 @@ if ! cmp -s "$here/requirements.txt" "$services/requirements.txt"; then
   python3 -m venv "$services/venv"
   "$services/venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt"
   cp "$here/requirements.txt" "$services/requirements.txt"
+fi
+if ! command -v pg_ctl >/dev/null 2>&1 && ! ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1; then
+  echo "installing: postgresql"
+  as_root=
+  [ "$(id -u)" = 0 ] || as_root=sudo
+  $as_root apt-get update -qq
+  $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null
 fi
