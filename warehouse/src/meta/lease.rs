@@ -445,7 +445,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_lease_outlives_a_server_that_is_gone_for_less_than_its_life() {
-        let cluster = tests::Cluster::start();
+        let cluster = ::tests::Cluster::start();
         let options = MetadataOptions::default();
         let meta = MetaDb::open(&cluster.database(), None, &options).await;
         let meta = meta.unwrap();
