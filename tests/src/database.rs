@@ -33,6 +33,23 @@ impl Cluster {
         let folder = tempfile::Builder::new().prefix("postgres-").tempdir();
         let folder = folder.expect("a temporary folder").keep();
         fs::write(folder.join("password"), PASSWORD).expect("the password is written");
+        let (key, certificate) = (folder.join("key"), folder.join("certificate"));
+        let mut openssl = Command::new("openssl");
+        openssl
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:prime256v1",
+            ])
+            .args(["-nodes", "-days", "2", "-subj", "/CN=localhost"])
+            .args(["-addext", "subjectAltName=DNS:localhost"])
+            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+            .args(["-keyout".as_ref(), key.as_os_str(), "-out".as_ref()])
+            .arg(&certificate);
+        done("openssl", openssl.output());
         if is_root() {
             let mut chown = Command::new("chown");
             done(
@@ -77,7 +94,11 @@ impl Cluster {
     /// Starts it again.
     pub fn resume(&self) {
         let log = self.folder.join("log");
-        let options = format!("{OPTIONS} -p {}", self.port);
+        let folder = self.folder.display();
+        let options = format!(
+            "{OPTIONS} -c ssl=on -c ssl_key_file={folder}/key -c ssl_cert_file={folder}/certificate -p {}",
+            self.port
+        );
         let mut start = self.control("start");
         start
             .args(["-w", "-t", "60", "-o", &options, "-l"])
@@ -107,11 +128,6 @@ impl Cluster {
         let created = self.psql("postgres", &format!("create database {name}"));
         assert!(created.is_empty(), "{created}");
         self.url(&name)
-    }
-
-    /// Port it answers on.
-    pub fn port(&self) -> u16 {
-        self.port
     }
 
     fn url(&self, database: &str) -> String {
@@ -147,6 +163,11 @@ fn shared() -> &'static Cluster {
 /// Address of a new, empty database on the server that the tests of this process share.
 pub fn database() -> String {
     shared().database()
+}
+
+/// Certificate of the server that the tests of this process share: its own authority, for `localhost`.
+pub fn certificate() -> PathBuf {
+    shared().folder.join("certificate")
 }
 
 /// What a statement gives in a database of [`database`], as psql prints it: rows in lines, values

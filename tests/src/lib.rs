@@ -13,7 +13,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-pub use database::{Cluster, PASSWORD, database, psql};
+pub use database::{Cluster, PASSWORD, certificate, database, psql};
 pub use s3::{S3, lying_bucket};
 pub use server::{Answer, Postgres, Refused, Server, refused};
 pub use site::{REFRESH, filled, large_site, now, small_site, small_site_in};

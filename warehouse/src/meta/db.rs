@@ -193,10 +193,21 @@ impl Drop for Busy {
 /// Whether the server could not be reached, or has ended the connection.
 pub(crate) fn is_gone(error: &sqlx::Error) -> bool {
     match error {
+        _ if is_untrusted(error) => false,
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => true,
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
             code.starts_with("08") || code == "53300" || code.starts_with("57P0")
         }),
+        _ => false,
+    }
+}
+
+/// Whether the server did not show what it has to.
+pub(super) fn is_untrusted(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Tls(_) => true,
+        // A certificate that is refused.
+        sqlx::Error::Io(io) => io.kind() == std::io::ErrorKind::InvalidData,
         _ => false,
     }
 }

@@ -196,11 +196,13 @@ impl MetaDb {
 
     async fn holder(&self, name: &str) -> Result<Option<Holder>> {
         let failed = || Error::meta("reading a lease");
-        let row = sqlx::query("select * from leases where name = $1")
-            .bind(name)
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(failed())?;
+        let row = sqlx::query(
+            "select token, purpose, process, taken_at, expires_at from leases where name = $1",
+        )
+        .bind(name)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(failed())?;
         let Some(row) = row else { return Ok(None) };
         let text = |column: &str| row.try_get::<String, _>(column).map_err(failed());
         Ok(Some(Holder {

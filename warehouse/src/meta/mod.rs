@@ -157,8 +157,8 @@ fn cannot_open(place: &Place, error: sqlx::Error) -> Error {
         )),
         _ => match error {
             sqlx::Error::Configuration(reason) => refuse(reason.to_string()),
-            sqlx::Error::Tls(reason) => refuse(format!(
-                "no trusted connection: {reason}; name the authority in sslrootcert, or say with sslmode what is enough"
+            error if db::is_untrusted(&error) => refuse(format!(
+                "no trusted connection: {error}; name the authority in sslrootcert, or say with sslmode what is enough"
             )),
             other if db::is_gone(&other) => Error::MetaAway {
                 place: place.to_string(),

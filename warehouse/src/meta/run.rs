@@ -165,7 +165,12 @@ impl MetaDb {
 
     /// The newest runs, newest first.
     pub async fn runs(&self, limit: u32) -> Result<Vec<RunRow>> {
-        let rows = sqlx::query("select * from runs order by started_at desc limit $1")
+        let rows = sqlx::query(
+            // Columns by name: with a star, a statement that is prepared already fails once another
+            // version has added one.
+            "select run_id, pipeline, trigger, status, reason, scheduled_for, started_at, finished_at
+             from runs order by started_at desc limit $1",
+        )
             .bind(i64::from(limit))
             .fetch_all(&self.reads)
             .await
@@ -178,11 +183,14 @@ impl MetaDb {
 
     /// Steps of the newest runs, newest first.
     pub async fn steps(&self, limit: u32) -> Result<Vec<StepRow>> {
-        let rows = sqlx::query("select * from steps order by started_at desc limit $1")
-            .bind(i64::from(limit))
-            .fetch_all(&self.reads)
-            .await
-            .map_err(Error::meta("reading steps"))?;
+        let rows = sqlx::query(
+            "select run_id, step, status, attempts, rows_in, rows_out, bytes, requests, retries,
+             started_at, finished_at, error, details from steps order by started_at desc limit $1",
+        )
+        .bind(i64::from(limit))
+        .fetch_all(&self.reads)
+        .await
+        .map_err(Error::meta("reading steps"))?;
         rows.iter()
             .map(step_row)
             .collect::<Result<_, _>>()

@@ -69,10 +69,13 @@ impl MetaDb {
 
     /// All sources that were ever read completely, by connection.
     pub async fn sources(&self) -> Result<Vec<Source>> {
-        let rows = sqlx::query("select * from sources order by connection")
-            .fetch_all(&self.reads)
-            .await
-            .map_err(Error::meta("reading sources"))?;
+        let rows = sqlx::query(
+            "select connection, kind, url, time_zone, source_time, synced_at
+             from sources order by connection",
+        )
+        .fetch_all(&self.reads)
+        .await
+        .map_err(Error::meta("reading sources"))?;
         let read = rows.iter().map(source_row).collect::<Result<_, _>>();
         read.map_err(Error::meta("reading sources"))
     }
@@ -179,11 +182,14 @@ impl MetaDb {
 
     /// Records in quarantine, newest first.
     pub async fn quarantined(&self, limit: u32) -> Result<Vec<Quarantined>> {
-        let rows = sqlx::query("select * from quarantine order by seen_at desc limit $1")
-            .bind(i64::from(limit))
-            .fetch_all(&self.reads)
-            .await
-            .map_err(Error::meta("reading the quarantine"))?;
+        let rows = sqlx::query(
+            "select connection, stream, key, run_id, error, payload, seen_at, mapping_version
+             from quarantine order by seen_at desc limit $1",
+        )
+        .bind(i64::from(limit))
+        .fetch_all(&self.reads)
+        .await
+        .map_err(Error::meta("reading the quarantine"))?;
         let read = rows.iter().map(quarantined_row).collect::<Result<_, _>>();
         read.map_err(Error::meta("reading the quarantine"))
     }

@@ -9,6 +9,7 @@ super::over_both!(
     one_of_a_newer_version_is_refused,
     one_whose_migrations_were_changed_is_refused,
     it_says_which_it_is,
+    one_that_a_newer_version_adds_columns_to_goes_on_being_read,
 );
 
 async fn several_may_open_an_empty_database_at_once(backend: Backend) {
@@ -73,6 +74,40 @@ async fn it_says_which_it_is(backend: Backend) {
     assert!(!format!("{state:?} {:?}", backend.config()).contains(tests::PASSWORD));
 }
 
+/// Several processes are not brought to a new version at the same moment.
+async fn one_that_a_newer_version_adds_columns_to_goes_on_being_read(backend: Backend) {
+    let meta = backend.open().await;
+    meta.start_run("sync", "command").await.unwrap();
+    let read = async || {
+        drop(
+            meta.lease("a", "sync", std::time::Duration::from_secs(5))
+                .await
+                .unwrap(),
+        );
+        let read = (
+            meta.runs(9).await,
+            meta.steps(9).await,
+            meta.sources().await,
+        );
+        (
+            read.0.unwrap().len(),
+            read.1.unwrap().len(),
+            read.2.unwrap().len(),
+        )
+    };
+    assert_eq!(read().await, (1, 0, 0));
+    for table in ["runs", "steps", "sources", "quarantine", "leases", "inbox"] {
+        backend
+            .raw(&format!("alter table {table} add column later text"))
+            .await;
+    }
+    for _ in 0..8 {
+        assert_eq!(read().await, (1, 0, 0));
+        assert!(meta.quarantined(9).await.unwrap().is_empty());
+        assert!(meta.inbox(9).await.unwrap().is_empty());
+    }
+}
+
 /// Opens an address as it stands.
 async fn open(url: &str, options: MetadataOptions) -> Result<Warehouse, Error> {
     let folder = tempfile::tempdir().unwrap();
@@ -90,7 +125,10 @@ async fn what_can_not_be_opened_says_why_and_never_the_password() {
     let url = tests::database();
     let nobody = url.replace("owner:", "nobody:");
     let nowhere = format!("{}/nowhere", url.rsplit_once('/').unwrap().0);
+    // Its certificate is nobody's whom one trusts; named, it is, but for another name.
     let untrusted = format!("{url}?sslmode=verify-full");
+    let certificate = tests::certificate().display().to_string();
+    let trusted = format!("{untrusted}&sslrootcert={certificate}");
     for (url, words) in [
         (
             url.replace(tests::PASSWORD, "wrong-8f3"),
@@ -98,7 +136,8 @@ async fn what_can_not_be_opened_says_why_and_never_the_password() {
         ),
         (nobody, "correct the user or the password"),
         (nowhere, "createdb"),
-        (untrusted, "sslmode"),
+        (untrusted, "sslrootcert"),
+        (trusted.clone(), "sslrootcert"),
         (
             format!("{url}?password=wrong-8f3"),
             "behind the ? may stand",
@@ -112,6 +151,8 @@ async fn what_can_not_be_opened_says_why_and_never_the_password() {
             assert!(!text.contains(secret), "{text}");
         }
     }
+    let named = trusted.replace("127.0.0.1", "localhost");
+    open(&named, MetadataOptions::default()).await.unwrap();
     // Apart, and not in the address.
     let bare = url.replace(&format!(":{}@", tests::PASSWORD), "@");
     let options = MetadataOptions {
