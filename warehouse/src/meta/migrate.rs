@@ -60,9 +60,18 @@ async fn bring_forward(db: &Db) -> Result<()> {
             found,
             known: newest(db.kind()),
         },
+        MigrateError::Execute(source) => Error::meta("opening")(source),
+        MigrateError::ExecuteMigration(source, _) if is_about_rights(&source) => {
+            Error::meta("opening")(source)
+        }
         other => Error::Migrate(other),
     })?;
     closed.map_err(failed())
+}
+
+fn is_about_rights(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code == "42501")
 }
 
 fn is_complete(migrator: &Migrator, applied: &[AppliedMigration]) -> bool {

@@ -124,6 +124,12 @@ async fn open(url: &str, options: MetadataOptions) -> Result<Warehouse, Error> {
 async fn what_can_not_be_opened_says_why_and_never_the_password() {
     let url = tests::database();
     let nobody = url.replace("owner:", "nobody:");
+    // Who may not create tables.
+    tests::psql(
+        &url,
+        "create user guest password 'wrong-8f3'; revoke create on schema public from public",
+    );
+    let guest = url.replace(&format!("owner:{}", tests::PASSWORD), "guest:wrong-8f3");
     let nowhere = format!("{}/nowhere", url.rsplit_once('/').unwrap().0);
     // Its certificate is nobody's whom one trusts; named, it is, but for another name.
     let untrusted = format!("{url}?sslmode=verify-full");
@@ -135,6 +141,7 @@ async fn what_can_not_be_opened_says_why_and_never_the_password() {
             "correct the user or the password",
         ),
         (nobody, "correct the user or the password"),
+        (guest, "let the user create tables"),
         (nowhere, "createdb"),
         (untrusted, "sslrootcert"),
         (trusted.clone(), "sslrootcert"),
