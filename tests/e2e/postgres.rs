@@ -1,7 +1,9 @@
 //! The metadata database on PostgreSQL.
 
+use std::time::Duration;
+
 use serde_json::json;
-use tests::{PASSWORD, Product, Server, psql, small_site};
+use tests::{Cluster, PASSWORD, Product, Server, psql, small_site};
 
 use crate::assert_same;
 
@@ -131,4 +133,60 @@ async fn a_server_goes_on_without_the_copy() {
     let warnings = log.lines().filter(|line| line.contains("the primary does"));
     assert_eq!(warnings.count(), 1, "{log}");
     assert!(!log.contains(PASSWORD), "{log}");
+}
+
+/// A sync under way waits for the database, and ends as if nothing had been.
+async fn gone_for(outage: Duration) {
+    let cluster = Cluster::start();
+    let url = cluster.database();
+    let site = small_site().await;
+    let local = Product::reading(&site);
+    let shared = Product::reading(&site).with_environment(vec![variable(URL, &url)]);
+    let mut sync = shared.command(&["sync"]);
+    // Long enough for the server to go in its midst.
+    sync.env("SPRINT_REPORTS_FAULT", "slow@ingest.batch.landed");
+    let sync = sync.spawn().unwrap();
+    let mut looks = 0;
+    let held = "select case when to_regclass('leases') is null then 0 else 1 end";
+    let leases = "select count(*) from leases";
+    while cluster.psql(&url, held) != "1" || cluster.psql(&url, leases) != "1" {
+        looks += 1;
+        assert!(looks < 600, "the sync takes its lease");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    cluster.stop();
+    tokio::time::sleep(outage).await;
+    cluster.resume();
+    let ended = sync.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success(), "{said}");
+    assert!(!said.contains(PASSWORD), "{said}");
+    assert_eq!(cluster.psql(&url, leases), "0", "the lease was given back");
+    local.run(&["sync"]).ok();
+    for product in [&local, &shared] {
+        product.run(&tests::REFRESH).ok();
+    }
+    assert_same(&local, &shared).await;
+    // A server says before long what it can't say, goes on with the rest, and recovers by itself.
+    let server = Server::start(&shared);
+    let runs = json!({"query": "select run_id from system.runs"});
+    cluster.stop();
+    let answer = server.post("/api/v1/sql", &runs).await;
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    assert_eq!(answer.json()["error"]["code"], "DATABASE_AWAY");
+    assert_eq!(server.get("/api/v1/sprints/").await.status, 200);
+    cluster.resume();
+    let answer = server.post("/api/v1/sql", &runs).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sync_goes_on_when_postgresql_is_back() {
+    gone_for(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes two minutes"]
+async fn a_sync_outlives_a_minute_without_postgresql() {
+    gone_for(Duration::from_secs(60)).await;
 }

@@ -137,11 +137,13 @@ impl Cluster {
         )
     }
 
-    /// What psql prints, bare.
-    fn psql(&self, database: &str, statement: &str) -> String {
+    /// What a statement gives in one of its databases, as psql prints it: rows in lines, values between
+    /// bars.
+    pub fn psql(&self, url: &str, statement: &str) -> String {
+        let name = url.rsplit_once('/').map_or(url, |(_, name)| name);
         let mut psql = Command::new(self.programs.join("psql"));
         psql.args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-c", statement])
-            .arg(self.url(database));
+            .arg(self.url(name));
         done("psql", psql.output())
     }
 }
@@ -170,11 +172,9 @@ pub fn certificate() -> PathBuf {
     shared().folder.join("certificate")
 }
 
-/// What a statement gives in a database of [`database`], as psql prints it: rows in lines, values
-/// between bars.
+/// What a statement gives in a database of [`database`], as [`Cluster::psql`].
 pub fn psql(url: &str, statement: &str) -> String {
-    let name = url.rsplit_once('/').map_or(url, |(_, name)| name);
-    shared().psql(name, statement)
+    shared().psql(url, statement)
 }
 
 fn programs() -> PathBuf {

@@ -63,7 +63,8 @@ async fn one_whose_migrations_were_changed_is_refused(backend: Backend) {
 }
 
 async fn it_says_which_it_is(backend: Backend) {
-    let state = backend.open().await.state().await.unwrap();
+    let meta = backend.open().await;
+    let state = meta.state().await.unwrap();
     let (database, software) = match backend.is_postgres() {
         true => ("postgres://owner@127.0.0.1:", "PostgreSQL 1"),
         false => ("sqlite:/", "SQLite 3."),
@@ -71,7 +72,8 @@ async fn it_says_which_it_is(backend: Backend) {
     assert!(state.database.starts_with(database), "{state:?}");
     assert!(state.software.starts_with(software), "{state:?}");
     assert!(state.schema >= 4);
-    assert!(!format!("{state:?} {:?}", backend.config()).contains(tests::PASSWORD));
+    let shown = format!("{state:?} {:?} {meta:?}", backend.config());
+    assert!(!shown.contains(tests::PASSWORD), "{shown}");
 }
 
 /// Several processes are not brought to a new version at the same moment.
