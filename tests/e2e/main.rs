@@ -16,6 +16,7 @@ mod flow;
 mod http;
 mod logs;
 mod pipelines;
+mod postgres;
 mod releases;
 mod s3;
 mod sign_in;

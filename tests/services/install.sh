@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs what tests start, once, into the build folder: an S3 server (moto), and what checks the messages
-# for Slack and Teams (their types of blocks, the parser of adaptive cards).
+# Installs what tests start, once: into the build folder an S3 server (moto) and what checks the messages for Slack
+# and Teams (their types of blocks, the parser of adaptive cards); PostgreSQL, from Debian's package, where no
+# server is found.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -19,3 +20,10 @@ if ! cmp -s "$here/formats/package-lock.json" "$services/formats/installed.json"
   cp "$here/formats/package-lock.json" "$services/formats/installed.json"
 fi
 cp "$here/formats/check.mjs" "$services/formats/"
+if ! command -v pg_ctl >/dev/null 2>&1 && ! ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1; then
+  echo "installing: postgresql"
+  as_root=
+  [ "$(id -u)" = 0 ] || as_root=sudo
+  $as_root apt-get update -qq
+  $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null
+fi

@@ -1,7 +1,8 @@
 //! Harness of the tests from outside: the real binary in a folder of its own, its server on free
-//! ports with clients of both protocols, a simulated Jira in this process, S3 servers.
+//! ports with clients of both protocols, a simulated Jira in this process, S3 and PostgreSQL servers.
 #![expect(clippy::expect_used, clippy::panic, reason = "a harness of tests")]
 
+mod database;
 mod redis;
 mod s3;
 mod server;
@@ -13,6 +14,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+pub use database::{Cluster, PASSWORD, certificate, database, psql};
 pub use redis::Redis;
 pub use s3::{S3, lying_bucket};
 pub use server::{Answer, Postgres, Refused, Server, refused};

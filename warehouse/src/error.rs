@@ -85,6 +85,34 @@ pub enum Error {
         /// What the database said.
         source: sqlx::Error,
     },
+    /// The metadata database can't be reached, or went away.
+    #[error(
+        "{action} failed, for the metadata database does not answer: {source}; it is safe to try again when it does"
+    )]
+    MetaGone {
+        /// What was being done.
+        action: &'static str,
+        /// What the driver said.
+        source: sqlx::Error,
+    },
+    /// The metadata database can't be reached at the start.
+    #[error("the metadata database {place} can't be reached: {source}; try again when it is there")]
+    MetaAway {
+        /// Where it should be, without its password.
+        place: String,
+        /// What the driver said.
+        source: sqlx::Error,
+    },
+    /// A newer version has brought the metadata database forward.
+    #[error(
+        "the metadata database is of a newer version (its schema is {found}, this version knows {known}); run that version, or restore a backup from before"
+    )]
+    NewerMetadata {
+        /// Number of its newest migration.
+        found: i64,
+        /// Number of the newest migration of this version.
+        known: i64,
+    },
     /// Somebody else holds what is needed alone.
     #[error(
         "{name} is in use by '{purpose}' (process {process}, since {since}); run the command again when it has ended"
@@ -192,6 +220,7 @@ impl Error {
             Error::StoreUrl { .. }
             | Error::MetadataUrl { .. }
             | Error::RedisUrl { .. }
+            | Error::NewerMetadata { .. }
             | Error::NoKey { .. }
             | Error::WrongKey { .. }
             | Error::NoRelease
@@ -214,6 +243,8 @@ impl Error {
             Error::Store { .. }
             | Error::Table { .. }
             | Error::Meta { .. }
+            | Error::MetaGone { .. }
+            | Error::MetaAway { .. }
             | Error::ReleaseTaken(_)
             | Error::Held { .. }
             | Error::LeaseLost(_)
@@ -256,7 +287,10 @@ impl Error {
                     action: action.to_string(),
                 };
             }
-            Error::Meta { action, source }
+            match crate::meta::db::is_gone(&source) {
+                true => Error::MetaGone { action, source },
+                false => Error::Meta { action, source },
+            }
         }
     }
 
@@ -279,7 +313,10 @@ impl Error {
             Error::DiskFull { .. } => "53100",
             Error::NoRelease => "55000",
             Error::UnknownRelease(_) => "22023",
-            Error::Store { .. } | Error::Meta { .. } => "58030",
+            Error::Store { .. }
+            | Error::Meta { .. }
+            | Error::MetaGone { .. }
+            | Error::MetaAway { .. } => "58030",
             _ => "XX000",
         }
     }

@@ -18,6 +18,7 @@ mod store;
 mod system;
 mod tables;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +27,7 @@ pub use catalog::{Catalog, ColumnDoc, Metric, ModelDoc};
 pub use error::{Error, Result};
 pub use events::{Event, Events};
 pub use key::SecretKey;
-pub use meta::{MetaDb, Source, Step};
+pub use meta::{MetaDb, MetadataOptions, Source, Step};
 pub use query::{
     Command, Description, Origin, Param, QueryOptions, QueryService, QueryStream, commands,
 };
@@ -43,16 +44,18 @@ pub use tables::{Changes, Commit, Keys, Tables, Written, batch_to_rows, rows_to_
 pub const MODELS_LEASE: &str = "models";
 
 /// Where the warehouse keeps its data and what it may use.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Config {
     /// Lake: `file:PATH` or `s3://BUCKET/PREFIX`.
     pub store_url: String,
     /// What the store needs beside its URL.
     pub store_options: StoreOptions,
-    /// Metadata database: `sqlite:PATH`.
+    /// Metadata database: `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`.
     pub metadata_url: String,
     /// Redis that carries events between processes, `redis://…`; empty: they stay in this process.
     pub redis_url: String,
+    /// What the metadata database needs beside its URL.
+    pub metadata_options: MetadataOptions,
     /// Key that secrets are stored with; without one, none can be.
     pub key: Option<SecretKey>,
     /// Memory that running queries and refreshes may hold, in bytes; beyond it they spill.
@@ -69,6 +72,20 @@ pub struct Config {
     pub query_slots: usize,
 }
 
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The address of the metadata database may hold a password.
+        f.debug_struct("Config")
+            .field("store_url", &self.store_url)
+            .field("store_options", &self.store_options)
+            .field("metadata_options", &self.metadata_options)
+            .field("key", &self.key)
+            .field("memory_bytes", &self.memory_bytes)
+            .field("query_deadline", &self.query_deadline)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -76,6 +93,7 @@ impl Default for Config {
             store_options: StoreOptions::default(),
             metadata_url: "sqlite:./data/meta.db".to_string(),
             redis_url: String::new(),
+            metadata_options: MetadataOptions::default(),
             key: None,
             memory_bytes: 512 << 20,
             spill_dir: None,
@@ -109,9 +127,13 @@ impl Warehouse {
     pub async fn open(config: &Config) -> Result<Self> {
         let store = Store::open(&config.store_url, &config.store_options).await?;
         let events = Events::open(&config.redis_url, &config.store_url)?;
-        let meta = MetaDb::open(&config.metadata_url, config.key.clone())
-            .await?
-            .with_events(events.clone());
+        let meta = MetaDb::open(
+            &config.metadata_url,
+            config.key.clone(),
+            &config.metadata_options,
+        )
+        .await?
+        .with_events(events.clone());
         let raw = RawZone::new(store.clone());
         let runtime = session::runtime(config)?;
         let tables = Tables::new(store.clone(), Arc::clone(&runtime));

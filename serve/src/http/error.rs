@@ -84,6 +84,11 @@ impl From<warehouse::Error> for ApiError {
             E::TooManyRows(_) => (StatusCode::UNPROCESSABLE_ENTITY, "TOO_MANY_ROWS"),
             E::Memory(_) => (StatusCode::UNPROCESSABLE_ENTITY, "OUT_OF_MEMORY"),
             E::Deadline(_) => (StatusCode::GATEWAY_TIMEOUT, "DEADLINE"),
+            E::MetaGone { .. } => {
+                tracing::error!(%error, request_id = request::id(), "request failed");
+                let message = "the metadata database does not answer; try again in a moment";
+                return Self::new(StatusCode::SERVICE_UNAVAILABLE, "DATABASE_AWAY", message);
+            }
             error => {
                 tracing::error!(%error, request_id = request::id(), "request failed");
                 let message = "the request failed on our side; the log says why";

@@ -2,34 +2,34 @@
 -- Instants are RFC 3339 text in UTC.
 create table alerts (
     -- Sorts by when it was raised.
-    alert_id text primary key,
-    channel text not null,
-    kind text not null,
-    severity text not null,
+    alert_id text collate "C" primary key,
+    channel text collate "C" not null,
+    kind text collate "C" not null,
+    severity text collate "C" not null,
     -- What makes two alerts the same condition.
-    dedupe_key text not null,
+    dedupe_key text collate "C" not null,
     -- The alert that this one tells the end of.
-    resolves text,
-    subject text not null,
+    resolves text collate "C",
+    subject text collate "C" not null,
     -- Lines, as a JSON array.
-    lines text not null,
-    pipeline text,
-    run_id text,
-    connection text,
-    link text,
-    occurred_at text not null,
-    raised_at text not null,
-    state text not null check (state in ('pending', 'delivered', 'failed')),
+    lines text collate "C" not null,
+    pipeline text collate "C",
+    run_id text collate "C",
+    connection text collate "C",
+    link text collate "C",
+    occurred_at text collate "C" not null,
+    raised_at text collate "C" not null,
+    state text collate "C" not null check (state in ('pending', 'delivered', 'failed')),
     attempts bigint not null default 0,
     -- Not to be told before; of one that is being told, when its teller is given up.
-    due_at text not null,
+    due_at text collate "C" not null,
     -- Who tells it.
-    claim text,
-    finished_at text,
+    claim text collate "C",
+    finished_at text collate "C",
     -- Why it was given up or is late.
-    reason text,
+    reason text collate "C",
     -- When the condition was over.
-    closed_at text
+    closed_at text collate "C"
 );
 
 -- A condition is told once to a channel until it is over.

@@ -6,7 +6,7 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
 use super::{MetaDb, to_instant, to_text};
 use crate::{Error, Result};
@@ -324,7 +324,7 @@ async fn insert(
     alert: &NewAlert,
     channel: &str,
     resolves: Option<&str>,
-    all: &mut sqlx::Transaction<'_, sqlx::Sqlite>,
+    all: &mut sqlx::Transaction<'_, sqlx::Any>,
 ) -> Result<u64, sqlx::Error> {
     let now = to_text(Utc::now());
     let done = sqlx::query(
@@ -352,7 +352,7 @@ async fn insert(
     Ok(done.rows_affected())
 }
 
-fn claimed(row: &SqliteRow) -> Result<ClaimedAlert, sqlx::Error> {
+fn claimed(row: &AnyRow) -> Result<ClaimedAlert, sqlx::Error> {
     let lines: String = row.try_get("lines")?;
     Ok(ClaimedAlert {
         alert_id: row.try_get("alert_id")?,
@@ -376,7 +376,7 @@ fn claimed(row: &SqliteRow) -> Result<ClaimedAlert, sqlx::Error> {
     })
 }
 
-fn alert_row(row: &SqliteRow) -> Result<AlertRow, sqlx::Error> {
+fn alert_row(row: &AnyRow) -> Result<AlertRow, sqlx::Error> {
     let instant = |name: &str| -> Result<Option<DateTime<Utc>>, sqlx::Error> {
         let text: Option<String> = row.try_get(name)?;
         Ok(text.map(|text| to_instant(&text)))

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
-use super::{MetaDb, to_instant, to_text};
+use super::{MetaDb, clean, name, to_instant, to_text};
 use crate::{Error, Result, fault};
 
 /// An event, as it arrives.
@@ -133,23 +133,27 @@ impl MetaDb {
         let failed = || Error::meta("keeping an event");
         fault::point("inbox.before_commit")?;
         let now = to_text(Utc::now());
+        let identifier = name(&event.identifier);
+        let durable = self.durable.hasty();
+        // Deliveries that arrive at the same moment through several processes may exceed the limits by
+        // what these accept at once.
         let stored = sqlx::query(
             "insert into inbox (connection, identifier, state, received_at, due_at, retry, flow, bytes, body)
-             select ?1, ?2, 'pending', ?3, ?3, ?4, ?5, ?6, ?7
-             where (select count(*) < ?8 and coalesce(sum(bytes), 0) + ?6 <= ?9
-                    from inbox where connection = ?1 and state = 'pending')
+             select $1, $2, 'pending', $3, $3, $4, $5, $6, $7
+             where (select count(*) < $8 and coalesce(sum(bytes), 0) + $6 <= $9
+                    from inbox where connection = $1 and state = 'pending')
              on conflict (connection, identifier) do nothing",
         )
         .bind(&event.connection)
-        .bind(&event.identifier)
+        .bind(&identifier)
         .bind(&now)
-        .bind(&event.retry)
-        .bind(&event.flow)
+        .bind(event.retry.as_deref().map(clean))
+        .bind(event.flow.as_deref().map(clean))
         .bind(signed(event.body.len() as u64))
         .bind(event.body.as_slice())
         .bind(signed(most.events))
         .bind(signed(most.bytes))
-        .execute(&self.durable)
+        .execute(&durable)
         .await
         .map_err(failed())?;
         if stored.rows_affected() == 1 {
@@ -157,10 +161,10 @@ impl MetaDb {
             self.arrived.notify_waiters();
             return Ok(Accepted::Stored);
         }
-        let known = sqlx::query("select 1 from inbox where connection = ? and identifier = ?")
+        let known = sqlx::query("select 1 from inbox where connection = $1 and identifier = $2")
             .bind(&event.connection)
-            .bind(&event.identifier)
-            .fetch_optional(&self.durable)
+            .bind(&identifier)
+            .fetch_optional(&durable)
             .await
             .map_err(failed())?;
         Ok(match known {
@@ -187,13 +191,13 @@ impl MetaDb {
             "select event_id, identifier, attempts, received_at, body
              from inbox join
                (select event_id as due, sum(bytes) over (order by event_id) - bytes as before
-                from inbox where connection = ?1 and state = 'pending' and due_at <= ?2
-                order by event_id limit ?3)
-             on due = event_id and (before = 0 or before < ?4) order by event_id",
+                from inbox where connection = $1 and state = 'pending' and due_at <= $2
+                order by event_id limit $3) as first
+             on due = event_id and (before = 0 or before < $4) order by event_id",
         )
         .bind(connection)
         .bind(to_text(Utc::now()))
-        .bind(events)
+        .bind(i64::from(events))
         .bind(signed(bytes))
         .fetch_all(&self.pool)
         .await
@@ -210,16 +214,17 @@ impl MetaDb {
         for event in finished {
             // The body of an event that was worked off is in the raw zone.
             sqlx::query(
-                "update inbox set kind = ?2, reason = ?3, reader = ?4, finished_at = ?5,
-                 state = case when ?4 is null then 'done' else 'refused' end,
-                 body = case when ?4 is null then x'' else body end
-                 where event_id = ?1",
+                "update inbox set kind = $2, reason = $3, reader = $4, finished_at = $5,
+                 state = case when $4 is null then 'done' else 'refused' end,
+                 body = case when $4 is null then $6 else body end
+                 where event_id = $1",
             )
             .bind(event.event_id)
-            .bind(&event.kind)
-            .bind(&event.reason)
+            .bind(event.kind.as_deref().map(clean))
+            .bind(event.reason.as_deref().map(clean))
             .bind(event.refused_by)
             .bind(&now)
+            .bind(Vec::<u8>::new())
             .execute(&mut *all)
             .await
             .map_err(failed())?;
@@ -233,12 +238,12 @@ impl MetaDb {
         let mut all = self.pool.begin().await.map_err(failed())?;
         for (event_id, due_at, reason) in events {
             sqlx::query(
-                "update inbox set attempts = attempts + 1, due_at = ?2, reason = ?3
-                 where event_id = ?1 and state = 'pending'",
+                "update inbox set attempts = attempts + 1, due_at = $2, reason = $3
+                 where event_id = $1 and state = 'pending'",
             )
-            .bind(event_id)
+            .bind(*event_id)
             .bind(to_text(*due_at))
-            .bind(*reason)
+            .bind(clean(reason))
             .execute(&mut *all)
             .await
             .map_err(failed())?;
@@ -249,8 +254,8 @@ impl MetaDb {
     /// Makes events pending again that an older reader refused; returns how many.
     pub async fn reopen_events(&self, connection: &str, reader: i64) -> Result<u64> {
         let reopened = sqlx::query(
-            "update inbox set state = 'pending', reader = null, finished_at = null, due_at = ?3, attempts = 0
-             where connection = ?1 and state = 'refused' and reader < ?2",
+            "update inbox set state = 'pending', reader = null, finished_at = null, due_at = $3, attempts = 0
+             where connection = $1 and state = 'refused' and reader < $2",
         )
         .bind(connection)
         .bind(reader)
@@ -263,7 +268,7 @@ impl MetaDb {
 
     /// Forgets events that were worked off before an instant: no delivery of them is expected any more.
     pub async fn forget_events(&self, before: DateTime<Utc>) -> Result<u64> {
-        let gone = sqlx::query("delete from inbox where state = 'done' and finished_at < ?")
+        let gone = sqlx::query("delete from inbox where state = 'done' and finished_at < $1")
             .bind(to_text(before))
             .execute(&self.pool)
             .await
@@ -275,29 +280,31 @@ impl MetaDb {
     pub async fn trim_refused(&self, connection: &str, stream: &str, keep: u32) -> Result<u64> {
         let failed = || Error::meta("forgetting refused events");
         let mut all = self.pool.begin().await.map_err(failed())?;
-        sqlx::query(
-            "delete from quarantine where connection = ?1 and stream = ?2 and key in
-             (select identifier from inbox where connection = ?1 and state = 'refused'
-              order by event_id desc limit -1 offset ?3)",
-        )
-        .bind(connection)
-        .bind(stream)
-        .bind(keep)
-        .execute(&mut *all)
-        .await
-        .map_err(failed())?;
         let gone = sqlx::query(
             "delete from inbox where event_id in
-             (select event_id from inbox where connection = ?1 and state = 'refused'
-              order by event_id desc limit -1 offset ?2)",
+             (select event_id from inbox where connection = $1 and state = 'refused'
+              order by event_id desc limit $3 offset $2)
+             returning identifier",
         )
         .bind(connection)
-        .bind(keep)
-        .execute(&mut *all)
+        .bind(i64::from(keep))
+        .bind(i64::MAX)
+        .fetch_all(&mut *all)
         .await
         .map_err(failed())?;
+        for row in &gone {
+            sqlx::query(
+                "delete from quarantine where connection = $1 and stream = $2 and key = $3",
+            )
+            .bind(connection)
+            .bind(stream)
+            .bind(row.try_get::<String, _>("identifier").map_err(failed())?)
+            .execute(&mut *all)
+            .await
+            .map_err(failed())?;
+        }
         all.commit().await.map_err(failed())?;
-        Ok(gone.rows_affected())
+        Ok(gone.len() as u64)
     }
 
     /// The newest events, newest first.
@@ -305,10 +312,10 @@ impl MetaDb {
         let failed = || Error::meta("reading the inbox");
         let rows = sqlx::query(
             "select connection, identifier, kind, state, attempts, reason, retry, flow, bytes,
-             received_at, due_at, finished_at from inbox order by event_id desc limit ?",
+             received_at, due_at, finished_at from inbox order by event_id desc limit $1",
         )
-        .bind(limit)
-        .fetch_all(&self.pool)
+        .bind(i64::from(limit))
+        .fetch_all(&self.reads)
         .await
         .map_err(failed())?;
         let read = rows.iter().map(inbox_row).collect::<Result<_, _>>();
@@ -322,7 +329,7 @@ impl MetaDb {
             "select connection, state, count(*) as events, min(received_at) as oldest
              from inbox where state in ('pending', 'refused') group by 1, 2 order by 1, 2",
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.reads)
         .await
         .map_err(failed())?;
         let read = rows.iter().map(|row| {
@@ -337,7 +344,7 @@ impl MetaDb {
     }
 }
 
-fn event(row: &SqliteRow) -> Result<InboxEvent, sqlx::Error> {
+fn event(row: &AnyRow) -> Result<InboxEvent, sqlx::Error> {
     Ok(InboxEvent {
         event_id: row.try_get("event_id")?,
         identifier: row.try_get("identifier")?,
@@ -347,7 +354,7 @@ fn event(row: &SqliteRow) -> Result<InboxEvent, sqlx::Error> {
     })
 }
 
-fn inbox_row(row: &SqliteRow) -> Result<InboxRow, sqlx::Error> {
+fn inbox_row(row: &AnyRow) -> Result<InboxRow, sqlx::Error> {
     let state: String = row.try_get("state")?;
     let due_at: String = row.try_get("due_at")?;
     let finished_at: Option<String> = row.try_get("finished_at")?;

@@ -13,17 +13,23 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::run::{has_ended, this_process};
+use super::db::{Db, Kind};
+use super::run::this_process;
 use super::{MetaDb, to_instant, to_text};
 use crate::{Error, Result};
 
 /// How long a lease lasts that is not renewed, and how often it is.
-const TIMES: Times = Times {
+const SQLITE: Times = Times {
     life: Duration::from_secs(60),
     renewal: Duration::from_secs(10),
+    look: Duration::from_millis(50),
 };
-/// How often one who waits looks again.
-const LOOK: Duration = Duration::from_millis(50);
+/// The same in a database that may be gone for a minute without anybody losing what he holds.
+const POSTGRES: Times = Times {
+    life: Duration::from_secs(90),
+    renewal: Duration::from_secs(10),
+    look: Duration::from_millis(200),
+};
 
 /// Tokens of the leases that this process holds. A row of this process without one of them is left over
 /// from an earlier process with the same number, as in a container that was started again.
@@ -33,6 +39,8 @@ static HELD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 struct Times {
     life: Duration,
     renewal: Duration,
+    /// How often one who waits looks again.
+    look: Duration,
 }
 
 impl Times {
@@ -62,20 +70,55 @@ struct Holder {
     expires_at: DateTime<Utc>,
 }
 
-impl Holder {
-    /// Whether nobody holds it any more.
-    fn is_gone(&self, now: DateTime<Utc>) -> bool {
-        let is_left_over = self.process == this_process() && !held().contains(&self.token);
-        self.expires_at < now || is_left_over || has_ended(&self.process)
+/// A token that is about to be written. Dropped without being kept, it is no lease of this process.
+#[derive(Debug)]
+struct Claim {
+    token: String,
+}
+
+impl Claim {
+    fn new() -> Self {
+        let token = uuid::Uuid::now_v7().to_string();
+        held().insert(token.clone());
+        Self { token }
     }
+
+    fn keep(mut self) -> String {
+        std::mem::take(&mut self.token)
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if !self.token.is_empty() {
+            held().remove(&self.token);
+        }
+    }
+}
+
+/// What time it is where the leases are: the clocks of several machines may differ.
+async fn clock(pool: &Db) -> Result<DateTime<Utc>, sqlx::Error> {
+    if pool.kind() == Kind::Sqlite {
+        return Ok(Utc::now());
+    }
+    let row = sqlx::query(
+        "select cast(extract(epoch from clock_timestamp()) * 1000000 as bigint) as now",
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(DateTime::from_timestamp_micros(row.try_get("now")?).unwrap_or_default())
 }
 
 impl MetaDb {
     /// Takes a lease, and waits for it if need be. An error names who holds it.
     pub async fn lease(&self, name: &str, purpose: &str, wait: Duration) -> Result<Lease> {
         let until = Instant::now() + wait;
+        let times = match self.pool.kind() {
+            Kind::Sqlite => SQLITE,
+            Kind::Postgres => POSTGRES,
+        };
         loop {
-            let holder = match self.try_lease(name, purpose, TIMES).await? {
+            let holder = match self.try_lease(name, purpose, times).await? {
                 Ok(lease) => return Ok(lease),
                 Err(holder) => holder,
             };
@@ -87,7 +130,7 @@ impl MetaDb {
                     since: to_text(holder.taken_at),
                 });
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(times.look).await;
         }
     }
 
@@ -98,16 +141,17 @@ impl MetaDb {
         times: Times,
     ) -> Result<Result<Lease, Holder>> {
         let failed = || Error::meta("taking a lease");
-        let token = uuid::Uuid::now_v7().to_string();
+        let begun = Instant::now();
+        let now = clock(&self.pool).await.map_err(failed())?;
         // Held before it is written, so that no other task of this process takes it for left over.
-        held().insert(token.clone());
-        let now = Utc::now();
+        let claim = Claim::new();
+        let token = claim.token.as_str();
         let taken = sqlx::query(
             "insert into leases (name, token, purpose, process, taken_at, expires_at)
-             values (?, ?, ?, ?, ?, ?) on conflict (name) do nothing",
+             values ($1, $2, $3, $4, $5, $6) on conflict (name) do nothing",
         )
         .bind(name)
-        .bind(&token)
+        .bind(token)
         .bind(purpose)
         .bind(this_process())
         .bind(to_text(now))
@@ -116,25 +160,19 @@ impl MetaDb {
         .await
         .map_err(failed())?;
         if taken.rows_affected() == 1 {
-            return Ok(Ok(self.held_lease(name, token, times)));
+            return Ok(Ok(self.held_lease(name, claim, times, begun)));
         }
         let holder = match self.holder(name).await? {
-            Some(holder) if holder.is_gone(now) => holder,
-            Some(holder) => {
-                held().remove(&token);
-                return Ok(Err(holder));
-            }
+            Some(holder) if self.has_gone(&holder, now) => holder,
+            Some(holder) => return Ok(Err(holder)),
             // Released in between; the next look takes it.
-            None => {
-                held().remove(&token);
-                return Ok(Err(Holder::unknown(now)));
-            }
+            None => return Ok(Err(Holder::unknown(now))),
         };
         let taken = sqlx::query(
-            "update leases set token = ?, purpose = ?, process = ?, taken_at = ?, expires_at = ?
-             where name = ? and token = ?",
+            "update leases set token = $1, purpose = $2, process = $3, taken_at = $4, expires_at = $5
+             where name = $6 and token = $7",
         )
-        .bind(&token)
+        .bind(token)
         .bind(purpose)
         .bind(this_process())
         .bind(to_text(now))
@@ -151,19 +189,20 @@ impl MetaDb {
                 process = holder.process,
                 "a lease whose holder has ended was taken over"
             );
-            return Ok(Ok(self.held_lease(name, token, times)));
+            return Ok(Ok(self.held_lease(name, claim, times, begun)));
         }
-        held().remove(&token);
         Ok(Err(holder))
     }
 
     async fn holder(&self, name: &str) -> Result<Option<Holder>> {
         let failed = || Error::meta("reading a lease");
-        let row = sqlx::query("select * from leases where name = ?")
-            .bind(name)
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(failed())?;
+        let row = sqlx::query(
+            "select token, purpose, process, taken_at, expires_at from leases where name = $1",
+        )
+        .bind(name)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(failed())?;
         let Some(row) = row else { return Ok(None) };
         let text = |column: &str| row.try_get::<String, _>(column).map_err(failed());
         Ok(Some(Holder {
@@ -175,10 +214,17 @@ impl MetaDb {
         }))
     }
 
-    fn held_lease(&self, name: &str, token: String, times: Times) -> Lease {
+    /// Whether nobody holds a lease any more.
+    fn has_gone(&self, holder: &Holder, now: DateTime<Utc>) -> bool {
+        let is_left_over = holder.process == this_process() && !held().contains(&holder.token);
+        holder.expires_at < now || is_left_over || self.is_over(&holder.process)
+    }
+
+    fn held_lease(&self, name: &str, claim: Claim, times: Times, begun: Instant) -> Lease {
+        let token = claim.keep();
         let (tell, lost) = watch::channel(false);
         let (meta, of, by) = (self.clone(), name.to_string(), token.clone());
-        let renewal = tokio::spawn(renew(meta, of, by, times, tell));
+        let renewal = tokio::spawn(renew(meta, of, by, times, begun, tell));
         Lease {
             meta: self.clone(),
             name: name.to_string(),
@@ -191,7 +237,7 @@ impl MetaDb {
 
     async fn give_up(&self, name: &str, token: &str) -> Result<()> {
         held().remove(token);
-        sqlx::query("delete from leases where name = ? and token = ?")
+        sqlx::query("delete from leases where name = $1 and token = $2")
             .bind(name)
             .bind(token)
             .execute(&self.pool)
@@ -260,17 +306,32 @@ impl Drop for Lease {
 }
 
 /// Renews a lease for as long as it is this one; tells when it no longer is.
-async fn renew(meta: MetaDb, name: String, token: String, times: Times, tell: watch::Sender<bool>) {
-    let mut good_until = Instant::now() + times.life;
+async fn renew(
+    meta: MetaDb,
+    name: String,
+    token: String,
+    times: Times,
+    begun: Instant,
+    tell: watch::Sender<bool>,
+) {
+    let mut good_until = begun + times.life;
     loop {
         tokio::time::sleep(times.renewal).await;
         let begun = Instant::now();
-        let renewed = sqlx::query("update leases set expires_at = ? where name = ? and token = ?")
-            .bind(times.expiry(Utc::now()))
-            .bind(&name)
-            .bind(&token)
-            .execute(&meta.pool)
-            .await;
+        let renewal = async {
+            let expiry = times.expiry(clock(&meta.pool).await?);
+            sqlx::query("update leases set expires_at = $1 where name = $2 and token = $3")
+                .bind(expiry)
+                .bind(&name)
+                .bind(&token)
+                .execute(&meta.pool)
+                .await
+        };
+        // However long the database is silent, the end of the lease is not overslept.
+        let renewed = match tokio::time::timeout_at(good_until, renewal).await {
+            Ok(renewed) => renewed,
+            Err(_) => break,
+        };
         match renewed {
             Ok(renewed) if renewed.rows_affected() == 1 => good_until = begun + times.life,
             Ok(_) => break,
@@ -291,15 +352,17 @@ fn held() -> std::sync::MutexGuard<'static, BTreeSet<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::meta::MetadataOptions;
 
     async fn meta() -> (MetaDb, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}/meta.db", folder.path().display());
-        (MetaDb::open(&url, None).await.unwrap(), folder)
+        let options = MetadataOptions::default();
+        (MetaDb::open(&url, None, &options).await.unwrap(), folder)
     }
 
     async fn write(meta: &MetaDb, process: &str, life: TimeDelta) {
-        sqlx::query("insert or replace into leases values ('a', 'theirs', 'sync', ?, ?, ?)")
+        sqlx::query("insert or replace into leases values ('a', 'theirs', 'sync', $1, $2, $3)")
             .bind(process)
             .bind(to_text(Utc::now()))
             .bind(to_text(Utc::now() + life))
@@ -323,7 +386,7 @@ mod tests {
             let meta = meta.clone();
             async move { meta.lease("a", "work", Duration::from_secs(20)).await }
         });
-        tokio::time::sleep(LOOK * 2).await;
+        tokio::time::sleep(SQLITE.look * 2).await;
         assert!(!waiting.is_finished());
         lease.release().await.unwrap();
         let lease = waiting.await.unwrap().unwrap();
@@ -345,7 +408,13 @@ mod tests {
         drop(meta.lease("a", "x", Duration::ZERO).await.unwrap());
         // A process of this machine that has ended, and an earlier one with this number.
         let host = this_process().rsplit_once(':').unwrap().0.to_string();
-        for process in [format!("{host}:99999999"), this_process()] {
+        // One from before the container was started again: a file is one machine's.
+        let earlier = host.rsplit_once('/').unwrap().0.to_string();
+        for process in [
+            format!("{host}:99999999"),
+            this_process(),
+            format!("{earlier}/00000000:1"),
+        ] {
             write(&meta, &process, day).await;
             let lease = meta.lease("a", "x", Duration::ZERO).await.unwrap();
             lease.release().await.unwrap();
@@ -358,6 +427,7 @@ mod tests {
         let times = Times {
             life: Duration::from_secs(5),
             renewal: Duration::from_millis(50),
+            ..SQLITE
         };
         let lease = meta.try_lease("a", "sync", times).await.unwrap().unwrap();
         // Renewed in time, it stays.
@@ -373,5 +443,38 @@ mod tests {
         // It is not taken from the new holder.
         lease.release().await.unwrap();
         meta.lease("a", "x", Duration::ZERO).await.unwrap_err();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_lease_outlives_a_server_that_is_gone_for_less_than_its_life() {
+        let cluster = ::tests::Cluster::start();
+        let options = MetadataOptions::default();
+        let meta = MetaDb::open(&cluster.database(), None, &options).await;
+        let meta = meta.unwrap();
+        let times = Times {
+            life: Duration::from_secs(6),
+            renewal: Duration::from_millis(100),
+            ..POSTGRES
+        };
+        let lease = meta.try_lease("a", "sync", times).await.unwrap().unwrap();
+        let work = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            cluster.stop();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            cluster.resume();
+            // Long enough for it to have expired without being renewed.
+            tokio::time::sleep(Duration::from_secs(6)).await;
+            Ok::<_, Error>(())
+        };
+        lease.hold(work).await.unwrap();
+        let other = meta.try_lease("a", "work", times).await.unwrap();
+        assert!(other.is_err(), "it is held");
+        // Gone for longer, it is lost, whether or not the server says so.
+        cluster.stop();
+        let begun = Instant::now();
+        let work = std::future::pending::<Result<()>>();
+        let error = lease.hold(work).await.unwrap_err();
+        assert!(matches!(error, Error::LeaseLost(_)), "{error}");
+        assert!(begun.elapsed() < times.life + Duration::from_secs(2));
     }
 }

@@ -6,8 +6,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, Sqlite, Transaction};
+use sqlx::any::AnyRow;
+use sqlx::{Any, AssertSqlSafe, Row as _, Transaction};
 
 use super::run::{has_ended, this_process};
 use super::{MetaDb, to_instant, to_text};
@@ -16,6 +16,10 @@ use crate::{Error, Result};
 
 /// How long a claim lasts that is not renewed.
 pub const CLAIM_LIFE: TimeDelta = TimeDelta::seconds(60);
+
+/// Columns that a job is read from.
+const COLUMNS: &str =
+    "run_id, pipeline, trigger, scheduled_for, requested_at, due_at, state, progress, takeovers";
 
 /// A pipeline that some process has read the definition of.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -107,11 +111,13 @@ impl MetaDb {
     /// The pipelines that are known, by name.
     pub async fn pipelines(&self) -> Result<Vec<PipelineRow>> {
         let failed = || Error::meta("reading the pipelines");
-        let rows = sqlx::query("select * from pipelines order by name")
+        let rows = sqlx::query(
+            "select name, definition, enabled, scheduled_until, seen_at from pipelines order by name",
+        )
             .fetch_all(&self.pool)
             .await
             .map_err(failed())?;
-        let row = |row: &SqliteRow| -> Result<PipelineRow, sqlx::Error> {
+        let row = |row: &AnyRow| -> Result<PipelineRow, sqlx::Error> {
             Ok(PipelineRow {
                 name: row.try_get("name")?,
                 definition: row.try_get("definition")?,
@@ -196,10 +202,12 @@ impl MetaDb {
         now: DateTime<Utc>,
     ) -> Result<Option<Claim>> {
         let failed = || Error::meta("looking for runs whose worker has ended");
-        let rows = sqlx::query("select * from jobs where state = 'running'")
-            .fetch_all(&self.pool)
-            .await
-            .map_err(failed())?;
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "select {COLUMNS}, token, process, expires_at from jobs where state = 'running'"
+        )))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(failed())?;
         for row in &rows {
             let token: String = row.try_get("token").map_err(failed())?;
             let process: String = row.try_get("process").map_err(failed())?;
@@ -227,11 +235,11 @@ impl MetaDb {
         if let Some(claim) = self.claim_ended(pipelines, now).await? {
             return Ok(Some(claim));
         }
-        let rows = sqlx::query(
-            "select * from jobs where state = 'waiting' and due_at <= $1 and not exists (
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "select {COLUMNS} from jobs where state = 'waiting' and due_at <= $1 and not exists (
                  select 1 from jobs as other where other.pipeline = jobs.pipeline and other.state = 'running')
-             order by due_at, run_id",
-        )
+             order by due_at, run_id"
+        )))
         .bind(to_text(now))
         .fetch_all(&self.pool)
         .await
@@ -434,21 +442,23 @@ impl MetaDb {
     /// A job by the run it is.
     pub async fn job(&self, run_id: &str) -> Result<Option<Job>> {
         let failed = || Error::meta("reading a run");
-        let row = sqlx::query("select * from jobs where run_id = $1")
-            .bind(run_id)
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(failed())?;
+        let row = sqlx::query(AssertSqlSafe(format!(
+            "select {COLUMNS} from jobs where run_id = $1"
+        )))
+        .bind(run_id)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(failed())?;
         row.as_ref().map(job).transpose().map_err(failed())
     }
 
     /// The runs of a pipeline that wait or work, oldest first; of all pipelines without a name.
     pub async fn open_jobs(&self, pipeline: Option<&str>) -> Result<Vec<Job>> {
         let failed = || Error::meta("reading the runs that are under way");
-        let rows = sqlx::query(
-            "select * from jobs where state <> 'done' and pipeline = coalesce($1, pipeline)
-             order by requested_at, run_id",
-        )
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "select {COLUMNS} from jobs where state <> 'done' and pipeline = coalesce($1, pipeline)
+             order by requested_at, run_id"
+        )))
         .bind(pipeline)
         .fetch_all(&self.pool)
         .await
@@ -461,7 +471,7 @@ impl MetaDb {
 }
 
 async fn insert_job(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Transaction<'_, Any>,
     pipeline: &str,
     trigger: &str,
     scheduled_for: Option<DateTime<Utc>>,
@@ -483,7 +493,7 @@ async fn insert_job(
 }
 
 async fn insert_skipped(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Transaction<'_, Any>,
     pipeline: &str,
     at: DateTime<Utc>,
     now: DateTime<Utc>,
@@ -505,12 +515,12 @@ async fn insert_skipped(
     Ok(run_id)
 }
 
-fn instant(row: &SqliteRow, name: &str) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+fn instant(row: &AnyRow, name: &str) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
     let text = row.try_get::<Option<String>, _>(name)?;
     Ok(text.map(|text| to_instant(&text)))
 }
 
-fn job(row: &SqliteRow) -> Result<Job, sqlx::Error> {
+fn job(row: &AnyRow) -> Result<Job, sqlx::Error> {
     Ok(Job {
         run_id: row.try_get("run_id")?,
         pipeline: row.try_get("pipeline")?,

@@ -1,14 +1,18 @@
 //! Runs and their steps.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
-use super::{MetaDb, to_instant, to_text};
+use super::db::Kind;
+use super::{MetaDb, clean, to_instant, to_text};
 use crate::events::{RUN_FAILED, RUN_FINISHED, RUN_STARTED};
+
 use crate::{Error, Result};
 
 /// A run, as `system.runs` shows it.
@@ -79,7 +83,7 @@ impl MetaDb {
         let run_id = uuid::Uuid::now_v7().to_string();
         sqlx::query(
             "insert into runs (run_id, pipeline, trigger, status, process, started_at)
-             values (?, ?, ?, 'running', ?, ?)",
+             values ($1, $2, $3, 'running', $4, $5)",
         )
         .bind(&run_id)
         .bind(pipeline)
@@ -100,9 +104,9 @@ impl MetaDb {
     /// Records the end of a run.
     pub async fn finish_run(&self, run_id: &str, status: &str, reason: Option<&str>) -> Result<()> {
         tracing::info!(run_id, status, reason, "run finished");
-        sqlx::query("update runs set status = ?, reason = ?, finished_at = ? where run_id = ?")
+        sqlx::query("update runs set status = $1, reason = $2, finished_at = $3 where run_id = $4")
             .bind(status)
-            .bind(reason)
+            .bind(reason.map(clean))
             .bind(to_text(Utc::now()))
             .bind(run_id)
             .execute(&self.pool)
@@ -141,8 +145,13 @@ impl MetaDb {
             "step"
         );
         sqlx::query(
-            "insert or replace into steps (run_id, step, status, attempts, rows_in, rows_out, bytes,
-             requests, retries, started_at, finished_at, error) values (?,?,?,?,?,?,?,?,?,?,?,?)",
+            "insert into steps (run_id, step, status, attempts, rows_in, rows_out, bytes, requests, retries,
+             started_at, finished_at, error) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+             on conflict (run_id, step) do update set status = excluded.status,
+             attempts = excluded.attempts, rows_in = excluded.rows_in, rows_out = excluded.rows_out,
+             bytes = excluded.bytes, requests = excluded.requests, retries = excluded.retries,
+             started_at = excluded.started_at, finished_at = excluded.finished_at,
+             error = excluded.error, details = null",
         )
         .bind(run_id)
         .bind(&step.step)
@@ -155,7 +164,7 @@ impl MetaDb {
         .bind(signed(step.retries))
         .bind(to_text(step.started_at))
         .bind(to_text(step.finished_at))
-        .bind(&step.error)
+        .bind(step.error.as_deref().map(clean))
         .execute(&self.pool)
         .await
         .map_err(Error::meta("recording a step"))?;
@@ -169,7 +178,7 @@ impl MetaDb {
         step: &str,
         details: &serde_json::Value,
     ) -> Result<()> {
-        sqlx::query("update steps set details = ? where run_id = ? and step = ?")
+        sqlx::query("update steps set details = $1 where run_id = $2 and step = $3")
             .bind(details.to_string())
             .bind(run_id)
             .bind(step)
@@ -181,9 +190,14 @@ impl MetaDb {
 
     /// The newest runs, newest first.
     pub async fn runs(&self, limit: u32) -> Result<Vec<RunRow>> {
-        let rows = sqlx::query("select * from runs order by started_at desc limit ?")
-            .bind(limit)
-            .fetch_all(&self.pool)
+        let rows = sqlx::query(
+            // Columns by name: with a star, a statement that is prepared already fails once another
+            // version has added one.
+            "select run_id, pipeline, trigger, status, reason, scheduled_for, started_at, finished_at
+             from runs order by started_at desc limit $1",
+        )
+            .bind(i64::from(limit))
+            .fetch_all(&self.reads)
             .await
             .map_err(Error::meta("reading runs"))?;
         rows.iter()
@@ -202,7 +216,8 @@ impl MetaDb {
         limit: u32,
     ) -> Result<Vec<RunRow>> {
         let rows = sqlx::query(
-            "select * from runs
+            "select run_id, pipeline, trigger, status, reason, scheduled_for, started_at, finished_at
+             from runs
              where pipeline = coalesce($1, pipeline) and status = coalesce($2, status)
                  and ($3 is null or run_id < $3)
              order by run_id desc limit $4",
@@ -223,7 +238,8 @@ impl MetaDb {
     /// The newest runs of a pipeline, newest first.
     pub async fn runs_of(&self, pipeline: &str, limit: u32) -> Result<Vec<RunRow>> {
         let rows = sqlx::query(
-            "select * from runs where pipeline = $1 order by started_at desc, run_id desc limit $2",
+            "select run_id, pipeline, trigger, status, reason, scheduled_for, started_at, finished_at
+             from runs where pipeline = $1 order by started_at desc, run_id desc limit $2",
         )
         .bind(pipeline)
         .bind(i64::from(limit))
@@ -238,11 +254,14 @@ impl MetaDb {
 
     /// Steps of the newest runs, newest first.
     pub async fn steps(&self, limit: u32) -> Result<Vec<StepRow>> {
-        let rows = sqlx::query("select * from steps order by started_at desc limit ?")
-            .bind(limit)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(Error::meta("reading steps"))?;
+        let rows = sqlx::query(
+            "select run_id, step, status, attempts, rows_in, rows_out, bytes, requests, retries,
+             started_at, finished_at, error, details from steps order by started_at desc limit $1",
+        )
+        .bind(i64::from(limit))
+        .fetch_all(&self.reads)
+        .await
+        .map_err(Error::meta("reading steps"))?;
         rows.iter()
             .map(step_row)
             .collect::<Result<_, _>>()
@@ -251,7 +270,8 @@ impl MetaDb {
 
     /// Steps of one run, in the order they ended.
     pub async fn steps_of_run(&self, run_id: &str) -> Result<Vec<StepRow>> {
-        let rows = sqlx::query("select * from steps where run_id = $1 order by finished_at, step")
+        let rows = sqlx::query("select run_id, step, status, attempts, rows_in, rows_out, bytes, requests, retries, started_at, finished_at, error, details
+             from steps where run_id = $1 order by finished_at, step")
             .bind(run_id)
             .fetch_all(&self.pool)
             .await
@@ -264,7 +284,8 @@ impl MetaDb {
 
     /// One run.
     pub async fn run(&self, run_id: &str) -> Result<Option<RunRow>> {
-        let row = sqlx::query("select * from runs where run_id = $1")
+        let row = sqlx::query("select run_id, pipeline, trigger, status, reason, scheduled_for, started_at, finished_at
+             from runs where run_id = $1")
             .bind(run_id)
             .fetch_optional(&self.pool)
             .await
@@ -279,7 +300,7 @@ impl MetaDb {
     pub async fn close_ended_runs(&self, pipeline: &str) -> Result<()> {
         let failed = || Error::meta("closing ended runs");
         let rows = sqlx::query(
-            "select run_id, process from runs where status = 'running' and pipeline = ?",
+            "select run_id, process from runs where status = 'running' and pipeline = $1",
         )
         .bind(pipeline)
         .fetch_all(&self.pool)
@@ -288,16 +309,34 @@ impl MetaDb {
         for row in rows {
             let run_id: String = row.try_get("run_id").map_err(failed())?;
             let process: String = row.try_get("process").map_err(failed())?;
-            if has_ended(&process) {
+            if self.is_over(&process) {
                 let reason = "the process ended before the run did";
-                self.finish_run(&run_id, "failed", Some(reason)).await?;
+                let closed = sqlx::query(
+                    "update runs set status = 'failed', reason = $1, finished_at = $2
+                     where run_id = $3 and status = 'running'",
+                )
+                .bind(reason)
+                .bind(to_text(Utc::now()))
+                .bind(&run_id)
+                .execute(&self.pool)
+                .await
+                .map_err(failed())?;
+                if closed.rows_affected() == 1 {
+                    tracing::info!(run_id, status = "failed", reason, "run finished");
+                }
             }
         }
         Ok(())
     }
+
+    /// Whether a process is known to have ended.
+    pub(super) fn is_over(&self, process: &str) -> bool {
+        // A file is one machine's: who had its name is who is there now.
+        has_ended(process) || self.pool.kind() == Kind::Sqlite && is_of_earlier_life(process)
+    }
 }
 
-fn run_row(row: &SqliteRow) -> Result<RunRow, sqlx::Error> {
+fn run_row(row: &AnyRow) -> Result<RunRow, sqlx::Error> {
     let instant = |name: &str| -> Result<Option<DateTime<Utc>>, sqlx::Error> {
         Ok(row
             .try_get::<Option<String>, _>(name)?
@@ -315,7 +354,7 @@ fn run_row(row: &SqliteRow) -> Result<RunRow, sqlx::Error> {
     })
 }
 
-fn step_row(row: &SqliteRow) -> Result<StepRow, sqlx::Error> {
+fn step_row(row: &AnyRow) -> Result<StepRow, sqlx::Error> {
     let count = |name: &str| -> Result<u64, sqlx::Error> {
         Ok(u64::try_from(row.try_get::<i64, _>(name)?).unwrap_or_default())
     };
@@ -350,9 +389,26 @@ pub(super) fn this_process() -> String {
     format!("{}:{}", host(), std::process::id())
 }
 
-fn host() -> String {
-    std::fs::read_to_string("/etc/hostname")
-        .map_or_else(|_| "local".into(), |name| name.trim().into())
+/// Name of this host, and which life of it this is: process ids of another start of the machine or of
+/// the container, or of another machine with the same name, say nothing here.
+fn host() -> &'static str {
+    static HOST: OnceLock<String> = OnceLock::new();
+    HOST.get_or_init(|| {
+        let name = std::fs::read_to_string("/etc/hostname")
+            .map_or_else(|_| "local".into(), |name| name.trim().to_string());
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+        let Ok(boot) = boot else { return name };
+        let space = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+        let digest = Sha256::new()
+            .chain_update(boot.trim())
+            .chain_update(space.as_os_str().as_encoded_bytes())
+            .finalize();
+        let life: String = digest[..4]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        format!("{name}/{life}")
+    })
 }
 
 /// Whether a process of this host is known to have ended. Elsewhere one can't know.
@@ -361,4 +417,15 @@ pub(super) fn has_ended(process: &str) -> bool {
         return false;
     };
     on == host() && Path::new("/proc").exists() && !Path::new(&format!("/proc/{pid}")).exists()
+}
+
+/// Whether a process is of a host with this one's name, but not of its present life.
+fn is_of_earlier_life(process: &str) -> bool {
+    let name = |host: &str| {
+        host.rsplit_once('/')
+            .map_or(host, |(name, _)| name)
+            .to_string()
+    };
+    let on = process.rsplit_once(':').map_or(process, |(on, _)| on);
+    on != host() && name(on) == name(host())
 }

@@ -37,7 +37,7 @@ impl MetaDb {
     pub async fn secret(&self, place: SecretPlace<'_>) -> Result<Option<String>> {
         let failed = || Error::meta("reading a secret");
         let row = sqlx::query(
-            "select key_id, sealed from secrets where connection = ? and name = ? and origin = ?",
+            "select key_id, sealed from secrets where connection = $1 and name = $2 and origin = $3",
         )
         .bind(place.connection)
         .bind(place.name)
@@ -66,8 +66,10 @@ impl MetaDb {
         let key = self.secret_key(place)?;
         let sealed = key.seal(&place.sealed_for(), text)?;
         sqlx::query(
-            "insert or replace into secrets (connection, name, origin, key_id, sealed, written_at)
-             values (?, ?, ?, ?, ?, ?)",
+            "insert into secrets (connection, name, origin, key_id, sealed, written_at)
+             values ($1, $2, $3, $4, $5, $6)
+             on conflict (connection, name) do update set origin = excluded.origin,
+             key_id = excluded.key_id, sealed = excluded.sealed, written_at = excluded.written_at",
         )
         .bind(place.connection)
         .bind(place.name)

@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
-use super::{MetaDb, to_instant, to_text};
+use super::{MetaDb, clean, name, to_instant, to_text};
 use crate::{Error, Result};
 
 /// What is known of a source.
@@ -49,8 +49,11 @@ impl MetaDb {
     /// Records that a sync of a source was complete.
     pub async fn set_source(&self, source: &Source) -> Result<()> {
         sqlx::query(
-            "insert or replace into sources (connection, kind, url, time_zone, source_time, synced_at)
-             values (?, ?, ?, ?, ?, ?)",
+            "insert into sources (connection, kind, url, time_zone, source_time, synced_at)
+             values ($1, $2, $3, $4, $5, $6)
+             on conflict (connection) do update set kind = excluded.kind, url = excluded.url,
+             time_zone = excluded.time_zone, source_time = excluded.source_time,
+             synced_at = excluded.synced_at",
         )
         .bind(&source.connection)
         .bind(&source.kind)
@@ -66,36 +69,43 @@ impl MetaDb {
 
     /// All sources that were ever read completely, by connection.
     pub async fn sources(&self) -> Result<Vec<Source>> {
-        let rows = sqlx::query("select * from sources order by connection")
-            .fetch_all(&self.pool)
-            .await
-            .map_err(Error::meta("reading sources"))?;
+        let rows = sqlx::query(
+            "select connection, kind, url, time_zone, source_time, synced_at
+             from sources order by connection",
+        )
+        .fetch_all(&self.reads)
+        .await
+        .map_err(Error::meta("reading sources"))?;
         let read = rows.iter().map(source_row).collect::<Result<_, _>>();
         read.map_err(Error::meta("reading sources"))
     }
 
     /// Up to which instant the data of all sources is complete.
     pub async fn data_time(&self) -> Result<Option<DateTime<Utc>>> {
-        Ok(self
-            .sources()
-            .await?
-            .into_iter()
-            .map(|source| source.source_time)
-            .min())
+        let failed = || Error::meta("reading sources");
+        let row = sqlx::query("select min(source_time) as oldest from sources")
+            .fetch_one(&self.pool)
+            .await
+            .map_err(failed())?;
+        let oldest: Option<String> = row.try_get("oldest").map_err(failed())?;
+        Ok(oldest.as_deref().map(to_instant))
     }
 
     /// Keeps a record that no table takes; the newest one per key.
     pub async fn quarantine(&self, record: &Quarantined) -> Result<()> {
         sqlx::query(
-            "insert or replace into quarantine (connection, stream, key, run_id, error, payload, seen_at,
-             mapping_version) values (?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert into quarantine (connection, stream, key, run_id, error, payload, seen_at,
+             mapping_version) values ($1, $2, $3, $4, $5, $6, $7, $8)
+             on conflict (connection, stream, key) do update set run_id = excluded.run_id,
+             error = excluded.error, payload = excluded.payload, seen_at = excluded.seen_at,
+             mapping_version = excluded.mapping_version",
         )
         .bind(&record.connection)
         .bind(&record.stream)
-        .bind(&record.key)
+        .bind(name(&record.key))
         .bind(&record.run_id)
-        .bind(&record.error)
-        .bind(&record.payload)
+        .bind(clean(&record.error))
+        .bind(clean(&record.payload))
         .bind(to_text(record.seen_at))
         .bind(record.mapping_version)
         .execute(&self.pool)
@@ -111,10 +121,10 @@ impl MetaDb {
         stream: &str,
         key: &str,
     ) -> Result<()> {
-        sqlx::query("delete from quarantine where connection = ? and stream = ? and key = ?")
+        sqlx::query("delete from quarantine where connection = $1 and stream = $2 and key = $3")
             .bind(connection)
             .bind(stream)
-            .bind(key)
+            .bind(name(key))
             .execute(&self.pool)
             .await
             .map_err(Error::meta("releasing a record from quarantine"))?;
@@ -130,16 +140,21 @@ impl MetaDb {
     ) -> Result<Vec<(String, String, bool)>> {
         let failed = || Error::meta("reading the quarantine");
         let rows = sqlx::query(
-            "select stream, key, payload = ? as is_it from quarantine where connection = ?",
+            "select stream, key, case when payload = $1 then 1 else 0 end as is_it
+             from quarantine where connection = $2",
         )
-        .bind(payload)
+        .bind(clean(payload))
         .bind(connection)
         .fetch_all(&self.pool)
         .await
         .map_err(failed())?;
-        let read = rows
-            .iter()
-            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)));
+        let read = rows.iter().map(|row| {
+            Ok((
+                row.try_get(0)?,
+                row.try_get(1)?,
+                row.try_get::<i64, _>(2)? == 1,
+            ))
+        });
         read.collect::<Result<_, sqlx::Error>>().map_err(failed())
     }
 
@@ -152,7 +167,7 @@ impl MetaDb {
     ) -> Result<Vec<(String, String, String)>> {
         let failed = || Error::meta("reading the quarantine");
         let rows = sqlx::query(
-            "select stream, key, payload from quarantine where connection = ? and mapping_version < ?",
+            "select stream, key, payload from quarantine where connection = $1 and mapping_version < $2",
         )
         .bind(connection)
         .bind(mapping_version)
@@ -167,17 +182,20 @@ impl MetaDb {
 
     /// Records in quarantine, newest first.
     pub async fn quarantined(&self, limit: u32) -> Result<Vec<Quarantined>> {
-        let rows = sqlx::query("select * from quarantine order by seen_at desc limit ?")
-            .bind(limit)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(Error::meta("reading the quarantine"))?;
+        let rows = sqlx::query(
+            "select connection, stream, key, run_id, error, payload, seen_at, mapping_version
+             from quarantine order by seen_at desc limit $1",
+        )
+        .bind(i64::from(limit))
+        .fetch_all(&self.reads)
+        .await
+        .map_err(Error::meta("reading the quarantine"))?;
         let read = rows.iter().map(quarantined_row).collect::<Result<_, _>>();
         read.map_err(Error::meta("reading the quarantine"))
     }
 }
 
-fn source_row(row: &SqliteRow) -> Result<Source, sqlx::Error> {
+fn source_row(row: &AnyRow) -> Result<Source, sqlx::Error> {
     Ok(Source {
         connection: row.try_get("connection")?,
         kind: row.try_get("kind")?,
@@ -188,7 +206,7 @@ fn source_row(row: &SqliteRow) -> Result<Source, sqlx::Error> {
     })
 }
 
-fn quarantined_row(row: &SqliteRow) -> Result<Quarantined, sqlx::Error> {
+fn quarantined_row(row: &AnyRow) -> Result<Quarantined, sqlx::Error> {
     Ok(Quarantined {
         connection: row.try_get("connection")?,
         stream: row.try_get("stream")?,

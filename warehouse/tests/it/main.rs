@@ -8,10 +8,9 @@
 )]
 
 mod changes;
-mod inbox;
+mod meta;
 mod query;
 mod release;
-mod secrets;
 mod tables;
 mod upgrade;
 

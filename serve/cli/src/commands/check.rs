@@ -12,6 +12,8 @@ use crate::settings::{AlertChannel, Settings};
 
 /// Webhooks that wait longer are a finding.
 const LATE_MINUTES: i64 = 10;
+/// A copy of the metadata database that is further behind is one too, in seconds.
+const LATE_COPY: f64 = 60.0;
 
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
@@ -47,11 +49,22 @@ pub(crate) async fn run(invocation: Invocation) -> anyhow::Result<Outcome> {
     match &opened {
         Ok(warehouse) => {
             findings.push(Finding::good("store", &settings.store.url));
-            findings.push(Finding::good("metadata", &settings.metadata.url));
+            findings.extend(metadata(warehouse).await);
             findings.push(releases(warehouse).await);
             findings.extend(webhooks(warehouse, &settings).await);
         }
-        Err(error) => findings.push(Finding::bad("store and metadata", error.to_string())),
+        Err(error) => {
+            use warehouse::Error;
+            let what = match error {
+                Error::MetadataUrl { .. }
+                | Error::MetaAway { .. }
+                | Error::Migrate(_)
+                | Error::NewerMetadata { .. } => "metadata",
+                Error::StoreUrl { .. } | Error::Store { .. } => "store",
+                _ => "store and metadata",
+            };
+            findings.push(Finding::bad(what, error.to_string()));
+        }
     }
     findings.push(models().await);
     findings.push(pipelines(&settings, opened.as_ref().ok()).await);
@@ -74,6 +87,39 @@ pub(crate) async fn run(invocation: Invocation) -> anyhow::Result<Outcome> {
         anyhow::bail!("{bad} of {} checks failed", findings.len());
     }
     Ok(Outcome::Done)
+}
+
+/// Which database, whether it answers, and its copies.
+async fn metadata(warehouse: &Warehouse) -> Vec<Finding> {
+    let state = match warehouse.meta().state().await {
+        Ok(state) => state,
+        Err(error) => return vec![Finding::bad("metadata", error.to_string())],
+    };
+    let says = format!(
+        "{}, {}, schema {} is this version's",
+        state.database, state.software, state.schema
+    );
+    let mut findings = vec![Finding::good("metadata", says)];
+    for replica in state.replicas {
+        let says = |rest: String| format!("{}{rest}", replica.database);
+        findings.push(match (&replica.error, replica.behind_seconds) {
+            (Some(error), _) => Finding::bad(
+                "metadata copy",
+                says(format!(" does not answer, the primary does: {error}")),
+            ),
+            (None, Some(behind)) if behind > LATE_COPY => {
+                Finding::bad("metadata copy", says(format!(" is {behind:.0} s behind")))
+            }
+            (None, Some(behind)) => {
+                Finding::good("metadata copy", says(format!(", {behind:.0} s behind")))
+            }
+            (None, None) => Finding::good(
+                "metadata copy",
+                says(", does not say how late it is".to_string()),
+            ),
+        });
+    }
+    findings
 }
 
 async fn releases(warehouse: &Warehouse) -> Finding {

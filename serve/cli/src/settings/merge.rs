@@ -59,12 +59,23 @@ pub(super) fn environment(
         };
         let value = match target.get(key) {
             Some(Value::String(_)) | None => Value::String(text),
-            Some(_) => typed(&text)
-                .ok_or_else(|| SettingsError(format!("{name}: '{text}' is not a TOML value")))?,
+            Some(_) => typed(&text).ok_or_else(|| {
+                SettingsError(format!("{name}: what it holds is not a TOML value"))
+            })?,
         };
         set(target, section, key, value, &name)?;
     }
     Ok(())
+}
+
+/// Where in a file an error is. The line is not shown: it may hold a password.
+pub(super) fn place(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    before.map_or_else(String::new, |before| {
+        let line = before.matches('\n').count() + 1;
+        let column = before.chars().rev().take_while(|one| *one != '\n').count() + 1;
+        format!(", line {line}, column {column}")
+    })
 }
 
 fn typed(text: &str) -> Option<Value> {

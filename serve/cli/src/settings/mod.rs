@@ -4,6 +4,7 @@ mod key;
 mod merge;
 mod secret;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,8 +23,8 @@ const FILE: &str = "sprint-reports.toml";
 #[derive(Debug)]
 pub(crate) struct SettingsError(pub(crate) String);
 
-impl std::fmt::Display for SettingsError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
@@ -84,11 +85,24 @@ pub(crate) struct Store {
     pub(crate) url: String,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Clone, Deserialize)]
 pub(crate) struct Metadata {
-    pub(crate) url: String,
+    /// May hold a password, or name where the address is: never shown.
+    url: String,
+    password: String,
+    connections: i64,
     pub(crate) key_file: String,
-    pub(crate) replicas: Vec<String>,
+    replicas: Vec<String>,
+}
+
+impl fmt::Debug for Metadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metadata")
+            .field("connections", &self.connections)
+            .field("key_file", &self.key_file)
+            .field("replicas", &self.replicas.len())
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -235,7 +249,9 @@ impl Settings {
                 SettingsError(format!("settings file {}: {error}", path.display()))
             })?;
             let given: Table = toml::from_str(&text).map_err(|error| {
-                SettingsError(format!("settings file {}: {error}", path.display()))
+                let place = merge::place(&text, &error);
+                let reason = error.message();
+                SettingsError(format!("settings file {}{place}: {reason}", path.display()))
             })?;
             let place = path.display().to_string();
             merge::file(&mut table, given, &place)?;
@@ -262,21 +278,34 @@ impl Settings {
                 self.cluster.url
             )));
         }
-        if !self.metadata.replicas.is_empty() {
-            return Err(SettingsError(
-                "metadata.replicas: this version has no support for it; leave it empty".to_string(),
-            ));
-        }
         Ok(warehouse::Config {
             store_url: self.store.url.clone(),
             store_options: store_options(),
-            metadata_url: self.metadata.url.clone(),
+            metadata_url: resolve_secret("metadata.url", &self.metadata.url)?,
+            metadata_options: self.metadata.options()?,
             redis_url: resolve_secret("cache.redis", &self.cache.redis)?,
             key: self.key()?,
             memory_bytes: self.query.memory_mib << 20,
             query_deadline: Duration::from_secs(self.query.deadline_seconds),
             query_rows: self.query.max_rows,
             ..warehouse::Config::default()
+        })
+    }
+}
+
+impl Metadata {
+    fn options(&self) -> Result<warehouse::MetadataOptions, SettingsError> {
+        let replicas = self.replicas.iter();
+        let replicas = replicas.map(|url| resolve_secret("metadata.replicas", url));
+        let password = resolve_secret("metadata.password", &self.password)?;
+        let connections = u32::try_from(self.connections).ok();
+        let connections = connections.filter(|many| (2..=1000).contains(many));
+        Ok(warehouse::MetadataOptions {
+            replicas: replicas.collect::<Result<_, _>>()?,
+            password: Some(password).filter(|password| !password.is_empty()),
+            connections: connections.ok_or_else(|| {
+                SettingsError("metadata.connections: write a number from 2 to 1000".to_string())
+            })?,
         })
     }
 }

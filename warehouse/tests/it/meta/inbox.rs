@@ -2,7 +2,18 @@ use chrono::{TimeDelta, Utc};
 use warehouse::Warehouse;
 use warehouse::meta::{Accepted, FinishedEvent, InboxEvent, InboxLimits, NewEvent};
 
-use crate::open;
+use super::Backend;
+
+super::over_both!(
+    an_event_is_kept_once_and_worked_off_in_order,
+    a_batch_is_bounded_by_number_and_bytes,
+    a_full_inbox_takes_nothing_more_but_knows_what_it_has,
+    what_an_old_reader_refused_a_newer_one_tries_again,
+    of_refused_events_the_newest_are_kept,
+    who_waits_for_an_event_is_woken,
+    of_deliveries_of_one_event_at_the_same_time_one_is_kept,
+    what_one_database_does_not_take_the_other_does_not_either,
+);
 
 fn event(connection: &str, identifier: &str, body: &str) -> NewEvent {
     NewEvent {
@@ -32,10 +43,8 @@ fn finished(event: &InboxEvent, refused_by: Option<i64>) -> FinishedEvent {
     }
 }
 
-#[tokio::test]
-async fn an_event_is_kept_once_and_worked_off_in_order() {
-    let folder = tempfile::tempdir().unwrap();
-    let lake = open(&folder).await;
+async fn an_event_is_kept_once_and_worked_off_in_order(backend: Backend) {
+    let lake = backend.warehouse().await;
     for identifier in ["a", "b", "c"] {
         let event = event("acme", identifier, identifier);
         assert_eq!(accept(&lake, &event).await, Accepted::Stored);
@@ -47,7 +56,7 @@ async fn an_event_is_kept_once_and_worked_off_in_order() {
         Accepted::Stored
     );
     // Another process finds them.
-    let lake = open(&folder).await;
+    let lake = backend.warehouse().await;
     let events = due(&lake).await;
     let names: Vec<_> = events
         .iter()
@@ -96,10 +105,8 @@ async fn an_event_is_kept_once_and_worked_off_in_order() {
     );
 }
 
-#[tokio::test]
-async fn a_batch_is_bounded_by_number_and_bytes() {
-    let folder = tempfile::tempdir().unwrap();
-    let lake = open(&folder).await;
+async fn a_batch_is_bounded_by_number_and_bytes(backend: Backend) {
+    let lake = backend.warehouse().await;
     for identifier in ["a", "b", "c"] {
         accept(&lake, &event("acme", identifier, "0123456789")).await;
     }
@@ -116,10 +123,8 @@ async fn a_batch_is_bounded_by_number_and_bytes() {
     assert_eq!(count(100, 0).await, 1);
 }
 
-#[tokio::test]
-async fn a_full_inbox_takes_nothing_more_but_knows_what_it_has() {
-    let folder = tempfile::tempdir().unwrap();
-    let lake = open(&folder).await;
+async fn a_full_inbox_takes_nothing_more_but_knows_what_it_has(backend: Backend) {
+    let lake = backend.warehouse().await;
     let few = InboxLimits {
         events: 2,
         bytes: 25,
@@ -147,10 +152,8 @@ async fn a_full_inbox_takes_nothing_more_but_knows_what_it_has() {
     assert_eq!(accept("c", "0").await, Accepted::Stored);
 }
 
-#[tokio::test]
-async fn what_an_old_reader_refused_a_newer_one_tries_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let lake = open(&folder).await;
+async fn what_an_old_reader_refused_a_newer_one_tries_again(backend: Backend) {
+    let lake = backend.warehouse().await;
     accept(&lake, &event("acme", "a", "odd")).await;
     let events = due(&lake).await;
     let meta = lake.meta();
@@ -165,10 +168,8 @@ async fn what_an_old_reader_refused_a_newer_one_tries_again() {
     assert_eq!(due(&lake).await[0].body, b"odd");
 }
 
-#[tokio::test]
-async fn of_refused_events_the_newest_are_kept() {
-    let folder = tempfile::tempdir().unwrap();
-    let lake = open(&folder).await;
+async fn of_refused_events_the_newest_are_kept(backend: Backend) {
+    let lake = backend.warehouse().await;
     let meta = lake.meta();
     for identifier in ["a", "b", "c"] {
         accept(&lake, &event("acme", identifier, identifier)).await;
@@ -197,10 +198,8 @@ async fn of_refused_events_the_newest_are_kept() {
     assert_eq!(meta.inbox(10).await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn who_waits_for_an_event_is_woken() {
-    let folder = tempfile::tempdir().unwrap();
-    let lake = open(&folder).await;
+async fn who_waits_for_an_event_is_woken(backend: Backend) {
+    let lake = backend.warehouse().await;
     let waiting = tokio::spawn({
         let lake = lake.clone();
         async move {
@@ -214,4 +213,47 @@ async fn who_waits_for_an_event_is_woken() {
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     accept(&lake, &event("acme", "a", "x")).await;
     assert!(waiting.await.unwrap().as_secs() < 10);
+}
+
+async fn of_deliveries_of_one_event_at_the_same_time_one_is_kept(backend: Backend) {
+    let lakes = [backend.warehouse().await, backend.warehouse().await];
+    let deliveries = (0..24).map(|number| {
+        let lake = lakes[number % 2].clone();
+        // Every event is delivered three times, in any order.
+        let event = event("acme", &format!("e{}", number / 3), "x");
+        tokio::spawn(async move { accept(&lake, &event).await })
+    });
+    let mut stored = 0;
+    for delivery in deliveries.collect::<Vec<_>>() {
+        match delivery.await.unwrap() {
+            Accepted::Stored => stored += 1,
+            Accepted::Duplicate => {}
+            Accepted::Full => panic!("there is room"),
+        }
+    }
+    assert_eq!(stored, 8);
+    let events = due(&lakes[0]).await;
+    assert_eq!(events.len(), 8);
+    assert!(events.is_sorted_by_key(|event| event.event_id));
+}
+
+async fn what_one_database_does_not_take_the_other_does_not_either(backend: Backend) {
+    let lake = backend.warehouse().await;
+    let odd = event("acme", &"i".repeat(5000), "\0\u{1f980}");
+    assert_eq!(accept(&lake, &odd).await, Accepted::Stored);
+    assert_eq!(accept(&lake, &odd).await, Accepted::Duplicate);
+    let other = event("acme", &format!("{}j", "i".repeat(4999)), "");
+    assert_eq!(accept(&lake, &other).await, Accepted::Stored);
+    let events = due(&lake).await;
+    assert_eq!(events[0].body, odd.body);
+    let end = FinishedEvent {
+        event_id: events[0].event_id,
+        kind: Some("a\0b".into()),
+        reason: Some("c\0d".into()),
+        refused_by: Some(1),
+    };
+    lake.meta().finish_events(&[end]).await.unwrap();
+    let row = lake.meta().inbox(10).await.unwrap().remove(1);
+    assert_eq!(row.kind.as_deref(), Some("a\u{fffd}b"));
+    assert_eq!(row.reason.as_deref(), Some("c\u{fffd}d"));
 }

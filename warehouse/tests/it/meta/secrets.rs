@@ -1,7 +1,10 @@
 //! Secrets are stored encrypted, for their place and key only.
 
+use sqlx::Row;
 use warehouse::meta::SecretPlace;
-use warehouse::{Config, Error, MetaDb, SecretKey, Warehouse};
+use warehouse::{Error, SecretKey};
+
+use super::Backend;
 
 const PLACE: SecretPlace<'_> = SecretPlace {
     connection: "acme",
@@ -9,26 +12,15 @@ const PLACE: SecretPlace<'_> = SecretPlace {
     origin: "one",
 };
 
-async fn opened(folder: &tempfile::TempDir, key: Option<&SecretKey>) -> MetaDb {
-    let path = folder.path().display();
-    let config = Config {
-        store_url: format!("file:{path}/lake"),
-        metadata_url: format!("sqlite:{path}/meta.db"),
-        key: key.cloned(),
-        ..Config::default()
-    };
-    Warehouse::open(&config).await.unwrap().meta().clone()
-}
+super::over_both!(a_secret_outlives_the_process_and_is_read_with_its_key_only);
 
-#[tokio::test]
-async fn a_secret_outlives_the_process_and_is_read_with_its_key_only() {
-    let folder = tempfile::tempdir().unwrap();
+async fn a_secret_outlives_the_process_and_is_read_with_its_key_only(backend: Backend) {
     let key = SecretKey::random().unwrap();
-    let meta = opened(&folder, Some(&key)).await;
+    let meta = backend.open_with(Some(&key)).await;
     assert_eq!(meta.secret(PLACE).await.unwrap(), None);
     meta.keep_secret(PLACE, "hunter2hunter2").await.unwrap();
     meta.keep_secret(PLACE, "correct horse").await.unwrap();
-    let again = opened(&folder, Some(&key)).await;
+    let again = backend.open_with(Some(&key)).await;
     let read = again.secret(PLACE).await.unwrap();
     assert_eq!(read.as_deref(), Some("correct horse"));
     // A secret of another origin is out of date, whatever it was encrypted with.
@@ -37,7 +29,7 @@ async fn a_secret_outlives_the_process_and_is_read_with_its_key_only() {
         ..PLACE
     };
     let stranger = SecretKey::random().unwrap();
-    let other = opened(&folder, Some(&stranger)).await;
+    let other = backend.open_with(Some(&stranger)).await;
     assert_eq!(other.secret(newer).await.unwrap(), None);
     let error = other.secret(PLACE).await.unwrap_err();
     assert!(matches!(error, Error::WrongKey { .. }));
@@ -50,19 +42,24 @@ async fn a_secret_outlives_the_process_and_is_read_with_its_key_only() {
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    let keyless = opened(&folder, None).await;
+    let keyless = backend.open_with(None).await;
     let error = keyless.keep_secret(PLACE, "x").await.unwrap_err();
     assert!(matches!(error, Error::NoKey { .. }), "{error}");
-    // Neither the texts nor the key are in any file.
-    for file in std::fs::read_dir(folder.path()).unwrap() {
+    // Neither the texts nor the key are in any file, or in the table.
+    let texts = ["hunter2", "correct horse", &key.reveal()];
+    let contains = |bytes: &[u8], text: &str| {
+        let mut parts = bytes.windows(text.len());
+        parts.any(|part| part == text.as_bytes())
+    };
+    let sealed = backend.raw("select sealed from secrets").await;
+    let sealed: Vec<u8> = sealed[0].get("sealed");
+    assert!(!texts.iter().any(|text| contains(&sealed, text)));
+    for file in std::fs::read_dir(backend.folder.path()).unwrap() {
         let path = file.unwrap().path();
         if path.is_file() {
             let bytes = std::fs::read(&path).unwrap();
-            for text in ["hunter2", "correct horse", key.reveal().as_str()] {
-                let found = bytes
-                    .windows(text.len())
-                    .any(|part| part == text.as_bytes());
-                assert!(!found, "{text} in {}", path.display());
+            for text in texts {
+                assert!(!contains(&bytes, text), "{text} in {}", path.display());
             }
         }
     }
