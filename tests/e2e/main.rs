@@ -7,6 +7,7 @@
     reason = "a test"
 )]
 
+mod alerts;
 mod demo;
 mod deployments;
 mod errors;
