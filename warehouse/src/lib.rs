@@ -8,6 +8,7 @@ mod catalog;
 mod error;
 pub mod fault;
 mod key;
+pub mod maintenance;
 pub mod meta;
 mod query;
 mod raw;
@@ -24,7 +25,7 @@ use std::time::Duration;
 pub use catalog::{Catalog, ColumnDoc, Metric, ModelDoc};
 pub use error::{Error, Result};
 pub use key::SecretKey;
-pub use meta::{MetaDb, Source, Step};
+pub use meta::{Lease, MetaDb, Source, Step};
 pub use query::{
     Command, Description, Origin, Param, QueryOptions, QueryService, QueryStream, commands,
 };

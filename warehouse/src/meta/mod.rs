@@ -1,10 +1,12 @@
 //! The metadata database: runs, steps, sources, quarantine, the inbox, leases, secrets. SQLite,
 //! reached through sqlx.
 
+mod cleanup;
 mod inbox;
 mod lease;
 mod run;
 mod secret;
+mod snapshot;
 mod source;
 
 use std::path::Path;
