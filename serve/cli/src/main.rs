@@ -66,6 +66,12 @@ enum Command {
     Work,
     /// Serve and work in one process
     All(commands::serve::Arguments),
+    /// Compact the tables, remove what retention does not keep, verify the rest
+    Maintain(commands::maintain::Arguments),
+    /// Copy metadata and lake to another place
+    Backup(commands::backup::Backup),
+    /// Put a backup back, into an empty place
+    Restore(commands::backup::Restore),
     /// Print the description of the REST interface (OpenAPI 3.1)
     Openapi,
     /// Say what is wrong with the set-up, and what to do
@@ -138,6 +144,15 @@ async fn run(command: Command, invocation: Invocation) -> anyhow::Result<Outcome
         Command::Serve(arguments) => Box::pin(commands::serve::run(arguments, invocation)).await,
         Command::Work => Box::pin(commands::work::run(invocation)).await,
         Command::All(arguments) => Box::pin(commands::all::run(arguments, invocation)).await,
+        Command::Maintain(arguments) => {
+            Box::pin(commands::maintain::run(arguments, invocation)).await
+        }
+        Command::Backup(arguments) => {
+            Box::pin(commands::backup::backup(arguments, invocation)).await
+        }
+        Command::Restore(arguments) => {
+            Box::pin(commands::backup::restore(arguments, invocation)).await
+        }
         Command::Openapi => commands::openapi::run(),
         Command::Check => Box::pin(commands::check::run(invocation)).await,
     }

@@ -1,9 +1,11 @@
 //! The commands, one file each.
 
 pub(crate) mod all;
+pub(crate) mod backup;
 pub(crate) mod check;
 pub(crate) mod connection;
 pub(crate) mod demo;
+pub(crate) mod maintain;
 pub(crate) mod openapi;
 pub(crate) mod refresh;
 pub(crate) mod release;

@@ -38,6 +38,7 @@ pub(crate) struct Settings {
     pub(crate) serve: Serve,
     pub(crate) cluster: Cluster,
     pub(crate) query: Query,
+    pub(crate) maintain: Maintain,
     #[serde(default)]
     pub(crate) connections: Vec<Connection>,
 }
@@ -76,6 +77,15 @@ pub(crate) struct Query {
     pub(crate) memory_mib: usize,
     pub(crate) deadline_seconds: u64,
     pub(crate) max_rows: u64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Maintain {
+    pub(crate) keep_releases_days: u32,
+    pub(crate) keep_releases_months: u32,
+    pub(crate) keep_raw_days: u32,
+    pub(crate) keep_runs_days: u32,
+    pub(crate) grace_hours: u32,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -235,7 +245,7 @@ impl Settings {
 }
 
 /// What the environment says of object stores, by the names that their tools share.
-fn store_options() -> warehouse::StoreOptions {
+pub(crate) fn store_options() -> warehouse::StoreOptions {
     let variables = std::env::vars_os().filter_map(|(name, value)| {
         let name = name.to_str().filter(|name| name.starts_with("AWS_"))?;
         Some((name.to_string(), value.to_str()?.to_string()))
