@@ -232,14 +232,23 @@ impl Work<'_> {
             let tables = self.warehouse.tables();
             // The tables of models are written sorted, and patched with their small neighbours.
             let Some(contract) = schemas::contract(name) else {
-                report.files_before = tables.file_count(name).await?;
+                report.files_before = tables.file_count(name).await.unwrap_or_default();
                 report.files_after = report.files_before;
                 self.report.tables.push(report);
                 continue;
             };
             self.progress
                 .at(&format!("files of {name}"), number + 1, names.len());
-            let rewrite = tables.rewrite(contract).await?;
+            let rewrite = match tables.rewrite(contract).await {
+                Ok(rewrite) => rewrite,
+                // What is wrong with the table, the verification says.
+                Err(error @ (Error::Table { .. } | Error::Engine(_))) => {
+                    report.skipped = Some(error.to_string());
+                    self.report.tables.push(report);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             report.files_before = rewrite.files;
             report.files_after = rewrite.files;
             report.files_rewritten = rewrite.chosen;
@@ -250,7 +259,7 @@ impl Work<'_> {
                         report.files_after = done.after;
                         report.rows_rewritten = done.rows;
                     }
-                    Err(error) if is_in_use(&error) => {
+                    Err(error) if is_only_of_the_table(&error) => {
                         report.files_rewritten = 0;
                         report.skipped = Some(error.to_string());
                     }
@@ -410,13 +419,11 @@ impl Work<'_> {
     }
 }
 
-/// Whether somebody else is at work where maintenance would be.
-fn is_in_use(error: &Error) -> bool {
-    use deltalake::DeltaTableError as E;
-    match error {
-        Error::Held { .. } => true,
-        // A connection that is nowhere known wrote meanwhile.
-        Error::Table { source, .. } => matches!(&**source, E::Transaction { .. }),
-        _ => false,
-    }
+/// Whether the other tables can be maintained all the same: somebody else writes this one, or wrote
+/// meanwhile, or a file of it can't be read, which the verification tells in full.
+fn is_only_of_the_table(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Held { .. } | Error::Table { .. } | Error::Engine(_)
+    )
 }

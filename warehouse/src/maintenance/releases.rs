@@ -116,10 +116,6 @@ impl Releases {
     ) -> Result<Record> {
         let mut record = self.record().await?;
         let had = record.lately.len();
-        record.lately.retain(|one| one.removed_at + grace > now);
-        if sorted.removed.is_empty() && record.lately.len() == had {
-            return Ok(record);
-        }
         for release in &sorted.removed {
             if !record.lately.iter().any(|one| one.number == release.number) {
                 record.lately.push(Removed {
@@ -130,6 +126,10 @@ impl Releases {
             }
             let published = record.gaps.entry(release.number);
             published.or_insert(release.published_at);
+        }
+        record.lately.retain(|one| one.removed_at + grace > now);
+        if sorted.removed.is_empty() && record.lately.len() == had {
+            return Ok(record);
         }
         // Of releases side by side that are gone the first is enough.
         let kept: BTreeSet<u64> = sorted.kept.iter().map(|release| release.number).collect();
