@@ -15,6 +15,7 @@ mod faults;
 mod flow;
 mod http;
 mod logs;
+mod maintenance;
 mod releases;
 mod s3;
 mod sign_in;

@@ -133,13 +133,11 @@ async fn copy_all(
     };
     let taken_at = Utc::now();
     let metadata = metadata(warehouse).await?;
-    fault::point("backup.metadata")?;
     let lake = warehouse.releases().store();
     let listed = list(warehouse).await?;
     for lease in leases {
         lease.release().await?;
     }
-    fault::point("backup.listed")?;
     progress.done(&format!(
         "metadata copied, {} files of the lake listed",
         listed.len()

@@ -180,9 +180,9 @@ impl Work<'_> {
             .collect();
         let log_garbage = self.log(name, log, &versions, newest).await?;
         let deleted = (garbage.len() as u64, log_garbage.len() as u64);
-        self.delete(&garbage, "maintenance.file_deleted").await?;
+        self.delete(&garbage).await?;
         let log_garbage: Vec<&ObjectMeta> = log_garbage.iter().collect();
-        self.delete(&log_garbage, "maintenance.log_deleted").await?;
+        self.delete(&log_garbage).await?;
         let of_table = name.to_string();
         let mut reports = self.report.tables.iter_mut();
         if let Some(report) = reports.find(|report| report.table == of_table) {
@@ -240,7 +240,7 @@ impl Work<'_> {
         Ok(all.filter(|meta| self.is_old(meta.last_modified)).collect())
     }
 
-    async fn delete(&mut self, files: &[&ObjectMeta], point: &str) -> Result<()> {
+    async fn delete(&mut self, files: &[&ObjectMeta]) -> Result<()> {
         self.report.bytes_freed += files.iter().map(|meta| meta.size).sum::<u64>();
         if self.options.dry_run {
             return Ok(());
@@ -248,7 +248,7 @@ impl Work<'_> {
         let store = self.warehouse.tables().store();
         for some in files.chunks(AT_ONCE) {
             try_join_all(some.iter().map(|meta| store.delete(&meta.location))).await?;
-            fault::point(point)?;
+            fault::point("maintenance.files_deleted")?;
         }
         Ok(())
     }
