@@ -193,8 +193,9 @@ impl<'a> Refresh<'a> {
             newest.insert(table.clone(), TableState { version });
             let before = current.and_then(|current| current.get(table));
             let since = before.map(|state| state.version);
-            is_same =
-                is_same && since.is_some() && tables.version_since(table, since).await? == since;
+            is_same = is_same
+                && (since == Some(version)
+                    || since.is_some() && tables.version_since(table, since).await? == since);
             known.extend(before.map(|state| (table.clone(), state.clone())));
         }
         Ok(if is_same { known } else { newest })

@@ -319,7 +319,8 @@ impl Work<'_> {
         };
         // What was published or rolled back to meanwhile counts.
         let mut kept = releases.list().await?;
-        if self.options.dry_run {
+        // In a dry run the others are there still; with grace they would be needed for a while.
+        if self.options.dry_run && self.options.retention.grace.is_zero() {
             kept.retain(|release| !self.report.releases_removed.contains(&release.release_id));
         }
         self.catalogs(&kept).await?;
@@ -368,7 +369,7 @@ impl Work<'_> {
         if days == 0 {
             return Ok(());
         }
-        let before = self.now - TimeDelta::days(i64::from(days));
+        let before = self.days_ago(days);
         let store = self.warehouse.releases().store();
         let files = store.files(&store.raw_root()).await?;
         for (at, file) in files.iter().enumerate() {
@@ -393,8 +394,7 @@ impl Work<'_> {
 
     /// Forgets runs and events beyond their time.
     async fn metadata(&mut self, lake: &Lake) -> Result<()> {
-        let days = i64::from(self.options.retention.keep_runs_days);
-        let before = self.now - TimeDelta::days(days);
+        let before = self.days_ago(self.options.retention.keep_runs_days);
         let keep = lake.kept.iter().map(|release| release.run_id.clone());
         let meta = self.warehouse.meta();
         let runs = meta.old_runs(before, &keep.collect()).await?;
@@ -405,6 +405,13 @@ impl Work<'_> {
             meta.forget_events(before).await?;
         }
         fault::point("maintenance.metadata")
+    }
+
+    fn days_ago(&self, days: u32) -> DateTime<Utc> {
+        let ago = self
+            .now
+            .checked_sub_signed(TimeDelta::days(i64::from(days)));
+        ago.unwrap_or(DateTime::UNIX_EPOCH)
     }
 
     fn grace(&self) -> TimeDelta {

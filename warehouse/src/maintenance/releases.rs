@@ -127,7 +127,10 @@ impl Releases {
             let published = record.gaps.entry(release.number);
             published.or_insert(release.published_at);
         }
-        record.lately.retain(|one| one.removed_at + grace > now);
+        record.lately.retain(|one| {
+            let until = one.removed_at.checked_add_signed(grace);
+            until.is_none_or(|until| until > now)
+        });
         if sorted.removed.is_empty() && record.lately.len() == had {
             return Ok(record);
         }
@@ -207,7 +210,7 @@ mod tests {
         assert_eq!(
             kept(&DAYS, &no_months, "2026-03-03T11:30:00Z"),
             [7, 8],
-            "the month that is not over keeps none for itself"
+            "without months only days count"
         );
     }
 

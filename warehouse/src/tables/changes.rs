@@ -16,6 +16,7 @@ use schemas::TableName;
 
 use super::Tables;
 use super::files::{TableFile, files, same_columns, schema};
+use super::log::NEAR;
 use crate::{Error, Result};
 
 /// Most rows of differing files that are compared; beyond it everything counts as changed.
@@ -108,7 +109,7 @@ impl Tables {
     /// What is left of the difference of two versions without commits in between that only moved rows
     /// from file to file. `None` when none of them did, or the log does not reach back.
     async fn moved(&self, table: &TableName, from: u64, to: u64) -> Result<Option<Moved>> {
-        if to < from {
+        if to < from || to - from > NEAR {
             return Ok(None);
         }
         let Some(commits) = self.log_commits(table, from, to).await? else {

@@ -16,7 +16,7 @@ use crate::{Error, Result};
 /// Commits that are read at once.
 const AT_ONCE: usize = 8;
 /// Two versions further apart are opened each by itself; between nearer ones the commits are read.
-const NEAR: u64 = 100;
+pub(super) const NEAR: u64 = 100;
 
 /// The files of a log.
 #[derive(Debug, Default)]

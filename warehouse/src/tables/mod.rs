@@ -324,7 +324,14 @@ impl Tables {
         {
             return Ok(None);
         }
-        delta.update_state().await.map_err(failed)?;
+        if let Err(error) = delta.update_state().await {
+            if delta.version().is_none() {
+                return Err(failed(error));
+            }
+            // What this handle would go on from may have been removed from the log since.
+            tracing::debug!(%table, %error, "opening the table anew");
+            delta = self.builder(table)?.load().await.map_err(failed)?;
+        }
         self.remember(table, delta.clone()).await;
         Ok(Some(delta))
     }
