@@ -506,3 +506,62 @@ async fn raw_files_and_runs_go_when_their_time_is_over() {
     assert_eq!(lake.raw().files("acme", "issues").await.unwrap().len(), 1);
     assert_eq!(lake.raw().files("acme", "boards").await.unwrap().len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lone_old_version_keeps_a_checkpoint_instead_of_all_commits_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = open(&folder).await;
+    let tables = lake.tables();
+    for history in 1..=34 {
+        let marks = commit(&[("high", history)]);
+        tables
+            .append_new(&items(), vec![item(history)], &marks)
+            .await
+            .unwrap();
+        if history == 22 || history == 34 {
+            publish(&lake, &[items()]).await;
+        }
+    }
+    publish_at(&folder, 1, Utc::now() - TimeDelta::days(40));
+    let mut options = nothing();
+    options.retention.keep_releases_months = 12;
+    let log = folder
+        .path()
+        .join("lake/tables/jira/changelog_items/_delta_log");
+    let names = || -> Vec<String> {
+        let names = files(&log).into_iter();
+        let names = names.map(|path| path.file_name().unwrap().to_string_lossy().into_owned());
+        names.filter(|name| name != "_last_checkpoint").collect()
+    };
+    // The first time the newest version gets its checkpoint, the second time the lone one.
+    run(&lake, &options).await;
+    let report = run(&lake, &options).await;
+    assert_eq!(report.problems, []);
+    let left = names();
+    assert!(
+        left.contains(&format!("{:020}.checkpoint.parquet", 22)),
+        "{left:?}"
+    );
+    assert!(
+        left.len() <= 6,
+        "two versions, the compaction, their checkpoints: {left:?}"
+    );
+    let count = "select count(*) as n from jira.changelog_items";
+    for lake in [&lake, &open(&folder).await] {
+        assert_eq!(answer(lake, count, "r1").await.unwrap()[0]["n"], 22);
+        assert_eq!(answer(lake, count, "r2").await.unwrap()[0]["n"], 34);
+        assert_eq!(lake.tables().rows(&items(), None).await.unwrap().len(), 34);
+        assert_eq!(
+            lake.tables().mark(&items(), "high").await.unwrap(),
+            Some(34)
+        );
+    }
+    let marks = commit(&[("high", 35)]);
+    let other = open(&folder).await;
+    other
+        .tables()
+        .append_new(&items(), vec![item(35)], &marks)
+        .await
+        .unwrap();
+    assert_eq!(lake.tables().rows(&items(), None).await.unwrap().len(), 35);
+}
