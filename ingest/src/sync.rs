@@ -102,10 +102,7 @@ async fn sync_once(
     }
 }
 
-/// Name of the lease on the tables of a connection: whoever writes them holds it.
-pub(crate) fn lease_name(connection: &str) -> String {
-    format!("connection '{connection}'")
-}
+pub(crate) use warehouse::maintenance::connection_lease as lease_name;
 
 async fn run(job: Job<'_>) -> Result<SyncReport> {
     let connector = connector(job.connection)?;

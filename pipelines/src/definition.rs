@@ -18,7 +18,9 @@ const TAKEN: [&str; 9] = [
     "sync", "replay", "refresh", "webhooks", "rollback", "maintain", "backup", "restore", "work",
 ];
 /// Names of steps that are recorded by what they do.
-const TAKEN_STEPS: [&str; 2] = ["tests", "publish"];
+const TAKEN_STEPS: [&str; 7] = [
+    "tests", "publish", "compact", "releases", "vacuum", "raw", "metadata",
+];
 
 /// A pipeline.
 #[derive(Debug, Clone)]
@@ -167,6 +169,8 @@ pub enum StepKind {
         /// Whether every model is rebuilt.
         full: bool,
     },
+    /// Compacts tables, removes what retention does not keep, verifies the rest.
+    Maintain {},
 }
 
 /// A file as it is written.
@@ -444,6 +448,13 @@ fn step(table: &StepTable) -> Result<Step, String> {
                 full: table.full.unwrap_or_default(),
             }
         }
+        "maintain" => {
+            has("connections", table.connections.is_some())?;
+            has("streams", table.streams.is_some())?;
+            has("select", table.select.is_some())?;
+            has("full", table.full.is_some())?;
+            StepKind::Maintain {}
+        }
         "tests" | "publish" => {
             return Err(format!(
                 "'{}' is part of every refresh: nothing is published that was not tested; write \
@@ -453,7 +464,7 @@ fn step(table: &StepTable) -> Result<Step, String> {
         }
         other => {
             return Err(format!(
-                "run = \"{other}\": a step runs sync, sweep or refresh"
+                "run = \"{other}\": a step runs sync, sweep, refresh or maintain"
             ));
         }
     };

@@ -372,6 +372,22 @@ impl transform::Progress for Relay<'_> {
     }
 }
 
+impl warehouse::maintenance::Progress for Relay<'_> {
+    fn at(&self, part: &str, number: usize, of: usize) {
+        self.set(format!("{number} of {of}: {part}"));
+        if let Some(listener) = self.listener {
+            listener.at(part, number, of);
+        }
+    }
+
+    fn done(&self, text: &str) {
+        self.set(text.to_string());
+        if let Some(listener) = self.listener {
+            listener.done(text);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,13 +7,14 @@ use ingest::{Connection, SyncOptions, SyncReport};
 use schemas::{Blame, Retry};
 use transform::{Project, RefreshOptions};
 use warehouse::Warehouse;
+use warehouse::maintenance::{self, MaintainOptions};
 
 use crate::{Notice, StepKind};
 
 /// Listener of what steps do.
-pub trait Listener: ingest::Progress + transform::Progress {}
+pub trait Listener: ingest::Progress + transform::Progress + maintenance::Progress {}
 
-impl<T: ingest::Progress + transform::Progress> Listener for T {}
+impl<T: ingest::Progress + transform::Progress + maintenance::Progress> Listener for T {}
 
 /// What a step gets.
 #[derive(Clone, Copy)]
@@ -80,15 +81,22 @@ pub struct Jobs {
     warehouse: Warehouse,
     connections: Vec<Connection>,
     project: Project,
+    maintain: MaintainOptions,
 }
 
 impl Jobs {
-    /// Steps over these connections and models.
-    pub fn new(warehouse: Warehouse, connections: Vec<Connection>, project: Project) -> Self {
+    /// Steps over these connections and models, keeping what these options say.
+    pub fn new(
+        warehouse: Warehouse,
+        connections: Vec<Connection>,
+        project: Project,
+        maintain: MaintainOptions,
+    ) -> Self {
         Self {
             warehouse,
             connections,
             project,
+            maintain,
         }
     }
 
@@ -195,6 +203,39 @@ impl Jobs {
     }
 }
 
+impl Jobs {
+    async fn maintain(&self, context: StepContext<'_>) -> Result<Done, Failure> {
+        let options = MaintainOptions {
+            run_id: Some(context.run_id.to_string()),
+            ..self.maintain.clone()
+        };
+        let us = |text: String, retry| Failure {
+            text,
+            blame: Blame::Us,
+            retry,
+            notices: Vec::new(),
+        };
+        let report = maintenance::maintain(&self.warehouse, &options, context.listener).await;
+        let report = report.map_err(|error| us(error.to_string(), error.retry()))?;
+        match report.problems.as_slice() {
+            [] => Ok(Done {
+                rows_in: report.tables.iter().map(|table| table.rows_rewritten).sum(),
+                ..Done::default()
+            }),
+            [first, others @ ..] => Err(us(
+                format!(
+                    "{} {}: {} (and {} more); `sprint-reports maintain --dry-run` lists all",
+                    first.table,
+                    first.file,
+                    first.problem,
+                    others.len()
+                ),
+                Retry::Never,
+            )),
+        }
+    }
+}
+
 impl Steps for Jobs {
     fn perform<'a>(
         &'a self,
@@ -225,6 +266,7 @@ impl Steps for Jobs {
                     };
                     self.refresh(options, context).await
                 }
+                StepKind::Maintain {} => self.maintain(context).await,
             }
         })
     }

@@ -16,6 +16,7 @@ mod faults;
 mod flow;
 mod http;
 mod logs;
+mod maintenance;
 mod pipelines;
 mod postgres;
 mod releases;

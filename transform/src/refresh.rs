@@ -4,7 +4,7 @@
 //! how it is kept, and the fingerprints and versions of what it reads. Of an incremental model only the
 //! rows of the keys that the changes of its inputs affect are then computed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -166,16 +166,10 @@ impl<'a> Refresh<'a> {
     ) -> BoxFuture<'s, Result<()>> {
         Box::pin(async move {
             let mut snapshot = Snapshot::default();
-            for contract in schemas::contracts() {
-                let table = contract.table();
-                if let Some(version) = self.warehouse.tables().version(table).await? {
-                    snapshot
-                        .tables
-                        .insert(table.clone(), TableSource::Delta(Some(version)));
-                    self.content
-                        .tables
-                        .insert(table.clone(), TableState { version });
-                }
+            self.content.tables = self.sources(full).await?;
+            for (table, state) in &self.content.tables {
+                let source = TableSource::Delta(Some(state.version));
+                snapshot.tables.insert(table.clone(), source);
             }
             let context = self.warehouse.sessions().open(&snapshot).await?;
             let models = self.needed(selected);
@@ -222,6 +216,29 @@ impl<'a> Refresh<'a> {
                 .finished(built, skipped, self.report.checks_passed);
             Ok(())
         })
+    }
+
+    /// The versions of the source tables. Where nothing but the place of rows has changed since the current
+    /// release, they are its own, so that maintenance makes no release.
+    async fn sources(&self, full: bool) -> Result<BTreeMap<TableName, TableState>> {
+        let tables = self.warehouse.tables();
+        let current = self.current.as_ref().map(|current| &current.content.tables);
+        let (mut newest, mut is_same) = (BTreeMap::new(), !full);
+        let mut known = BTreeMap::new();
+        for contract in schemas::contracts() {
+            let table = contract.table();
+            let Some(version) = tables.version(table).await? else {
+                continue;
+            };
+            newest.insert(table.clone(), TableState { version });
+            let before = current.and_then(|current| current.get(table));
+            let since = before.map(|state| state.version);
+            is_same = is_same
+                && (since == Some(version)
+                    || since.is_some() && tables.version_since(table, since).await? == since);
+            known.extend(before.map(|state| (table.clone(), state.clone())));
+        }
+        Ok(if is_same { known } else { newest })
     }
 
     /// The models of the new release: those that are selected, those that the current one has, and all that

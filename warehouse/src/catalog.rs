@@ -108,7 +108,7 @@ impl Releases {
         })
     }
 
-    fn catalog_path(&self, hash: &str) -> object_store::path::Path {
+    pub(crate) fn catalog_path(&self, hash: &str) -> object_store::path::Path {
         let folder = self.store().releases_dir();
         folder.join(format!("catalog-{hash}.json"))
     }

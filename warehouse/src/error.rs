@@ -168,6 +168,24 @@ pub enum Error {
     /// The release asked for does not exist.
     #[error("there is no release '{0}'; `sprint-reports release list` shows them")]
     UnknownRelease(String),
+    /// The release asked for was removed by retention.
+    #[error(
+        "release '{name}' was removed by retention (settings [maintain]); kept are {kept}; `sprint-reports release list` shows them"
+    )]
+    ReleaseRemoved {
+        /// As it was asked for.
+        name: String,
+        /// What is kept.
+        kept: String,
+    },
+    /// A backup can't be written or read.
+    #[error("backup {place}: {reason}")]
+    Backup {
+        /// Where it is.
+        place: String,
+        /// What is wrong and what to do.
+        reason: String,
+    },
     /// A release file can't be read.
     #[error("release file {file} can't be read: {reason}")]
     ReleaseFile {
@@ -225,6 +243,8 @@ impl Error {
             | Error::WrongKey { .. }
             | Error::NoRelease
             | Error::UnknownRelease(_)
+            | Error::ReleaseRemoved { .. }
+            | Error::Backup { .. }
             | Error::Query { .. }
             | Error::NotReadOnly(_)
             | Error::Deadline(_)
@@ -312,7 +332,7 @@ impl Error {
             Error::Memory(_) => "53200",
             Error::DiskFull { .. } => "53100",
             Error::NoRelease => "55000",
-            Error::UnknownRelease(_) => "22023",
+            Error::UnknownRelease(_) | Error::ReleaseRemoved { .. } => "22023",
             Error::Store { .. }
             | Error::Meta { .. }
             | Error::MetaGone { .. }

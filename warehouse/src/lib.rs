@@ -9,6 +9,7 @@ mod error;
 pub mod events;
 pub mod fault;
 mod key;
+pub mod maintenance;
 pub mod meta;
 mod query;
 mod raw;
@@ -27,7 +28,7 @@ pub use catalog::{Catalog, ColumnDoc, Metric, ModelDoc};
 pub use error::{Error, Result};
 pub use events::{Event, Events};
 pub use key::SecretKey;
-pub use meta::{MetaDb, MetadataOptions, Source, Step};
+pub use meta::{Lease, MetaDb, MetadataOptions, Source, Step};
 pub use query::{
     Command, Description, Origin, Param, QueryOptions, QueryService, QueryStream, commands,
 };

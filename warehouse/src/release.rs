@@ -20,7 +20,7 @@ use crate::{Error, Result, fault};
 pub struct Release {
     /// Its name: `r` and its number.
     pub release_id: String,
-    /// Its number, from 1, without gaps.
+    /// Its number, from 1; a number that is missing was removed by retention.
     pub number: u64,
     /// When it was published.
     pub published_at: DateTime<Utc>,
@@ -203,30 +203,49 @@ impl Releases {
     pub async fn find(&self, name: &str) -> Result<Release> {
         let numbers = self.numbers().await?;
         let unknown = || Error::UnknownRelease(name.to_string());
+        let last = numbers.last().copied().unwrap_or_default();
         if let Some(number) = name
             .strip_prefix('r')
             .and_then(|digits| digits.parse().ok())
         {
             return match numbers.binary_search(&number) {
                 Ok(_) => self.load(number).await,
+                Err(at) if number > 0 && number < last => Err(removed(name, &numbers, at)),
                 Err(_) => Err(unknown()),
             };
         }
         let instant = instant(name).ok_or_else(unknown)?;
-        for number in numbers.iter().rev() {
-            let release = self.load(*number).await?;
+        let mut gaps: Option<BTreeMap<u64, DateTime<Utc>>> = None;
+        let mut at = numbers.len();
+        loop {
+            // Between this release and the next kept one there may have been others.
+            let before = at.checked_sub(1).map_or(0, |at| numbers[at]);
+            if before < last && !numbers.contains(&(before + 1)) {
+                if gaps.is_none() {
+                    gaps = Some(self.record().await?.gaps);
+                }
+                let first = gaps.as_ref().and_then(|gaps| gaps.get(&(before + 1)));
+                if first.is_some_and(|first| *first <= instant) {
+                    return Err(removed(name, &numbers, at));
+                }
+            }
+            if before == 0 {
+                return Err(unknown());
+            }
+            let release = self.load(before).await?;
             if release.published_at <= instant {
                 return Ok(release);
             }
+            at -= 1;
         }
-        Err(unknown())
     }
 
     /// All releases, the newest first.
     pub async fn list(&self) -> Result<Vec<Release>> {
         let mut releases = Vec::new();
         for number in self.numbers().await?.into_iter().rev() {
-            releases.push(self.load(number).await?);
+            // One may be removed by retention meanwhile.
+            releases.extend(self.load_if_there(number).await?);
         }
         Ok(releases)
     }
@@ -236,7 +255,7 @@ impl Releases {
         Ok(self.numbers().await?.last().copied())
     }
 
-    async fn numbers(&self) -> Result<Vec<u64>> {
+    pub(crate) async fn numbers(&self) -> Result<Vec<u64>> {
         let files = self.store.list(&self.store.releases_dir()).await?;
         let mut numbers: Vec<u64> = files
             .iter()
@@ -247,16 +266,41 @@ impl Releases {
     }
 
     async fn load(&self, number: u64) -> Result<Release> {
+        let found = self.load_if_there(number).await?;
+        found.ok_or_else(|| Error::UnknownRelease(format!("r{number}")))
+    }
+
+    async fn load_if_there(&self, number: u64) -> Result<Option<Release>> {
         let path = self.path(number);
-        let bytes = self.store.read(&path).await?;
-        serde_json::from_slice(&bytes).map_err(|error| Error::ReleaseFile {
+        let Some(bytes) = self.store.read_if_there(&path).await? else {
+            return Ok(None);
+        };
+        let release = serde_json::from_slice(&bytes);
+        release.map(Some).map_err(|error| Error::ReleaseFile {
             file: path.to_string(),
             reason: error.to_string(),
         })
     }
 
-    fn path(&self, number: u64) -> object_store::path::Path {
+    pub(crate) fn path(&self, number: u64) -> object_store::path::Path {
         self.store.releases_dir().join(format!("{number:012}.json"))
+    }
+}
+
+/// The error for a release that retention has removed; `at` is its place among the kept ones.
+fn removed(name: &str, numbers: &[u64], at: usize) -> Error {
+    let older = at
+        .checked_sub(1)
+        .map(|older| format!("r{}", numbers[older]));
+    let newer = numbers.get(at).map(|newer| format!("r{newer}"));
+    let beside: Vec<String> = older.into_iter().chain(newer).collect();
+    Error::ReleaseRemoved {
+        name: name.to_string(),
+        kept: format!(
+            "{} releases, beside it {}",
+            numbers.len(),
+            beside.join(" and ")
+        ),
     }
 }
 

@@ -81,6 +81,12 @@ enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Compact the tables, remove what retention does not keep, verify the rest
+    Maintain(commands::maintain::Arguments),
+    /// Copy metadata and lake to another place
+    Backup(commands::backup::Backup),
+    /// Put a backup back, into an empty place
+    Restore(commands::backup::Restore),
     /// Print the description of the REST interface (OpenAPI 3.1)
     Openapi,
     /// Say what is wrong with the set-up, and what to do
@@ -170,6 +176,15 @@ async fn run(command: Command, invocation: Invocation) -> anyhow::Result<Outcome
                 &mut std::io::stdout(),
             );
             Ok(Outcome::Done)
+        }
+        Command::Maintain(arguments) => {
+            Box::pin(commands::maintain::run(arguments, invocation)).await
+        }
+        Command::Backup(arguments) => {
+            Box::pin(commands::backup::backup(arguments, invocation)).await
+        }
+        Command::Restore(arguments) => {
+            Box::pin(commands::backup::restore(arguments, invocation)).await
         }
         Command::Openapi => commands::openapi::run(),
         Command::Check => Box::pin(commands::check::run(invocation)).await,

@@ -174,6 +174,28 @@ impl transform::Progress for Terminal {
     }
 }
 
+impl warehouse::maintenance::Progress for Terminal {
+    fn at(&self, part: &str, number: usize, of: usize) {
+        if self.as_json {
+            print(&json!({"event": "at", "part": part, "number": number, "of": of}));
+            return;
+        }
+        {
+            let mut line = self.line();
+            (line.steps, line.done) = (of, number.saturating_sub(1));
+        }
+        self.now(&format!("{} …", clean(part)));
+    }
+
+    fn done(&self, text: &str) {
+        if self.as_json {
+            print(&json!({"event": "done", "text": text}));
+        } else {
+            self.done(&clean(text));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -77,7 +77,9 @@ impl From<warehouse::Error> for ApiError {
         use warehouse::Error as E;
         let (status, code) = match &error {
             E::NoRelease => (StatusCode::SERVICE_UNAVAILABLE, "NO_RELEASE"),
-            E::UnknownRelease(_) => (StatusCode::NOT_FOUND, "RESOURCE_NOT_FOUND"),
+            E::UnknownRelease(_) | E::ReleaseRemoved { .. } => {
+                (StatusCode::NOT_FOUND, "RESOURCE_NOT_FOUND")
+            }
             E::Query { .. } => (StatusCode::BAD_REQUEST, "QUERY_ERROR"),
             E::NotReadOnly(_) => (StatusCode::FORBIDDEN, "READ_ONLY"),
             E::TooLarge(_) | E::TooComplex(_) => (StatusCode::PAYLOAD_TOO_LARGE, "QUERY_TOO_LARGE"),

@@ -2,6 +2,7 @@
 //! PostgreSQL, reached through sqlx; every statement is written once, for both.
 
 mod alert;
+mod cleanup;
 pub(crate) mod db;
 mod inbox;
 mod lease;
@@ -10,6 +11,7 @@ mod place;
 mod queue;
 mod run;
 mod secret;
+mod snapshot;
 mod source;
 mod state;
 

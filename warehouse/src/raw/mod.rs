@@ -33,7 +33,7 @@ pub struct RawZone {
 /// One file of the raw zone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RawFile {
-    path: Path,
+    pub(crate) path: Path,
     /// Size in bytes.
     pub bytes: u64,
     /// Connection whose records it holds.

@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, PutMode, PutPayload};
-use object_store::{ObjectStoreExt, PutOptions};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use schemas::TableName;
 use url::Url;
 
@@ -82,6 +81,27 @@ impl Store {
         })
     }
 
+    /// Folder of all Delta tables.
+    pub(crate) fn tables_root(&self) -> Path {
+        self.prefix.clone().join("tables")
+    }
+
+    /// Folder of a Delta table.
+    pub(crate) fn table_dir(&self, table: &TableName) -> Path {
+        let root = self.tables_root();
+        root.join(table.schema.as_str()).join(table.name.as_str())
+    }
+
+    /// Folder of the log of a Delta table.
+    pub(crate) fn log_dir(&self, table: &TableName) -> Path {
+        self.table_dir(table).join("_delta_log")
+    }
+
+    /// The lake's folder.
+    pub(crate) fn lake_root(&self) -> &Path {
+        &self.prefix
+    }
+
     /// Folder of the raw files of a stream.
     pub(crate) fn raw_dir(&self, connection: &str, stream: &str) -> Path {
         self.prefix
@@ -127,18 +147,60 @@ impl Store {
             .map_err(failed)
     }
 
+    /// Reads a whole file; `None` when it does not exist.
+    pub(crate) async fn read_if_there(&self, path: &Path) -> Result<Option<bytes::Bytes>> {
+        match self.read(path).await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(Error::Store {
+                source: object_store::Error::NotFound { .. },
+                ..
+            }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes a file, over one that is there.
+    pub(crate) async fn overwrite(&self, path: &Path, bytes: impl Into<PutPayload>) -> Result<()> {
+        let written = self.root.put(path, bytes.into()).await;
+        written.map_err(|error| Error::store(format!("writing {path}"), error))?;
+        Ok(())
+    }
+
+    /// Deletes a file; one that is gone already is no error.
+    pub(crate) async fn delete(&self, path: &Path) -> Result<()> {
+        match self.root.delete(path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(Error::store(format!("deleting {path}"), error)),
+        }
+    }
+
+    /// Names of the folders in a folder, sorted.
+    pub(crate) async fn folders(&self, folder: &Path) -> Result<Vec<String>> {
+        let found = self.root.list_with_delimiter(Some(folder)).await;
+        let found = found.map_err(|error| Error::store(format!("listing {folder}"), error))?;
+        let mut names: Vec<String> = found
+            .common_prefixes
+            .iter()
+            .filter_map(|path| path.filename().map(str::to_string))
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// All files below a folder, sorted by path.
+    pub(crate) async fn files(&self, folder: &Path) -> Result<Vec<ObjectMeta>> {
+        use futures::TryStreamExt;
+        let found = self.root.list(Some(folder)).try_collect().await;
+        let mut files: Vec<ObjectMeta> =
+            found.map_err(|error| Error::store(format!("listing {folder}"), error))?;
+        files.sort_by(|one, other| one.location.cmp(&other.location));
+        Ok(files)
+    }
+
     /// Paths and sizes of all files below a folder, sorted.
     pub(crate) async fn list(&self, folder: &Path) -> Result<Vec<(Path, u64)>> {
-        use futures::TryStreamExt;
-        let mut files: Vec<_> = self
-            .root
-            .list(Some(folder))
-            .map_ok(|meta| (meta.location, meta.size))
-            .try_collect()
-            .await
-            .map_err(|error| Error::store(format!("listing {folder}"), error))?;
-        files.sort();
-        Ok(files)
+        let files = self.files(folder).await?.into_iter();
+        Ok(files.map(|meta| (meta.location, meta.size)).collect())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which rows differ between two versions of a table: only the files that differ are read.
 
 use std::collections::hash_map::{DefaultHasher, Entry};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hasher;
 
 use datafusion::arrow::array::{RecordBatch, UInt32Array};
@@ -9,12 +9,14 @@ use datafusion::arrow::compute::take_record_batch;
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::prelude::DataFrame;
+use deltalake::DeltaTable;
 use futures::TryStreamExt;
 use futures::future::BoxFuture;
 use schemas::TableName;
 
 use super::Tables;
 use super::files::{TableFile, files, same_columns, schema};
+use super::log::NEAR;
 use crate::{Error, Result};
 
 /// Most rows of differing files that are compared; beyond it everything counts as changed.
@@ -61,26 +63,118 @@ impl Tables {
             if !same_columns(&schema(table, &older)?, &schema(table, &newer)?) {
                 return Ok(Changes::Everything);
             }
+            if let Some(moved) = self.moved(table, from, to).await? {
+                if moved.is_empty() {
+                    return Ok(Changes::Nothing);
+                }
+                // Retention may have removed a file that stood in neither version.
+                if let Ok(changes) = self.compare_moved(table, columns, to, moved).await {
+                    return Ok(changes);
+                }
+            }
             let (mut gone, mut come) = (by_path(files(table, &older)?), files(table, &newer)?);
             come.retain(|file| gone.remove(&file.path).is_none());
-            let rows = gone.values().chain(&come).map(TableFile::rows);
-            let Some(rows) = rows.sum::<Option<u64>>() else {
-                return Ok(Changes::Everything);
-            };
-            if rows > MOST_COMPARED {
-                return Ok(Changes::Everything);
-            }
-            let gone: Vec<&TableFile> = gone.values().collect();
-            let come: Vec<&TableFile> = come.iter().collect();
-            let mut difference = Difference::default();
-            if let Some(frame) = self.read_files(table, &older, &gone).await? {
+            let gone: Vec<TableFile> = gone.into_values().collect();
+            self.compare(table, columns, &[(older, gone)], (newer, come))
+                .await
+        })
+    }
+
+    async fn compare(
+        &self,
+        table: &TableName,
+        columns: &[String],
+        gone: &[(DeltaTable, Vec<TableFile>)],
+        come: (DeltaTable, Vec<TableFile>),
+    ) -> Result<Changes> {
+        let all = gone.iter().flat_map(|(_, files)| files).chain(&come.1);
+        let rows = all.map(TableFile::rows).sum::<Option<u64>>();
+        if rows.is_none_or(|rows| rows > MOST_COMPARED) {
+            return Ok(Changes::Everything);
+        }
+        let mut difference = Difference::default();
+        for (delta, files) in gone {
+            let files: Vec<&TableFile> = files.iter().collect();
+            if let Some(frame) = self.read_files(table, delta, &files).await? {
                 difference.take(frame, columns, true).await?;
             }
-            if let Some(frame) = self.read_files(table, &newer, &come).await? {
-                difference.take(frame, columns, false).await?;
+        }
+        let files: Vec<&TableFile> = come.1.iter().collect();
+        if let Some(frame) = self.read_files(table, &come.0, &files).await? {
+            difference.take(frame, columns, false).await?;
+        }
+        difference.finish()
+    }
+
+    /// What is left of the difference of two versions without commits in between that only moved rows
+    /// from file to file. `None` when none of them did, or the log does not reach back.
+    async fn moved(&self, table: &TableName, from: u64, to: u64) -> Result<Option<Moved>> {
+        if to < from || to - from > NEAR {
+            return Ok(None);
+        }
+        let Some(commits) = self.log_commits(table, from, to).await? else {
+            return Ok(None);
+        };
+        if !commits.iter().any(|commit| commit.rearranges) {
+            return Ok(None);
+        }
+        let mut moved = Moved::default();
+        for (version, commit) in (from + 1..).zip(commits) {
+            let is_new = |path: &String| moved.come.contains(path);
+            if commit.rearranges && !commit.removed.iter().any(is_new) {
+                // The new files hold the rows of the older version: as if they had been in it.
+                continue;
             }
-            difference.finish()
-        })
+            for path in commit.removed {
+                if !moved.come.remove(&path) {
+                    moved.gone.entry(version - 1).or_default().insert(path);
+                }
+            }
+            moved
+                .come
+                .extend(commit.added.into_iter().map(|(path, _)| path));
+        }
+        Ok(Some(moved))
+    }
+
+    async fn compare_moved(
+        &self,
+        table: &TableName,
+        columns: &[String],
+        to: u64,
+        moved: Moved,
+    ) -> Result<Changes> {
+        let open = |version, paths: BTreeSet<String>| async move {
+            let missing = || Error::Engine(format!("{table} has no version {version}"));
+            let delta = self.at(table, Some(version)).await?.ok_or_else(missing)?;
+            let mut found = files(table, &delta)?;
+            found.retain(|file| paths.contains(&file.path));
+            if found.len() != paths.len() {
+                return Err(missing());
+            }
+            Ok::<_, Error>((delta, found))
+        };
+        let mut gone = Vec::new();
+        for (version, paths) in moved.gone {
+            gone.push(open(version, paths).await?);
+        }
+        let come = open(to, moved.come).await?;
+        self.compare(table, columns, &gone, come).await
+    }
+}
+
+/// Files in which two versions differ by more than the place of rows.
+#[derive(Debug, Default)]
+struct Moved {
+    /// Those that went, by a version that still has them.
+    gone: BTreeMap<u64, BTreeSet<String>>,
+    /// Those that came and are still there.
+    come: BTreeSet<String>,
+}
+
+impl Moved {
+    fn is_empty(&self) -> bool {
+        self.gone.is_empty() && self.come.is_empty()
     }
 }
 

@@ -12,7 +12,7 @@ use deltalake::kernel::StructField;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
 use schemas::{Contract, TableName};
 
-use super::Tables;
+use super::{Commit, Tables, properties};
 use crate::{Error, Result};
 
 impl Tables {
@@ -39,6 +39,7 @@ impl Tables {
         let delta = delta
             .add_columns()
             .with_fields(fields)
+            .with_commit_properties(properties(&Commit::default()))
             .await
             .map_err(failed)?;
         self.remember(table, delta.clone()).await;

@@ -33,6 +33,17 @@ impl TableFile {
         self.stats["numRecords"].as_u64()
     }
 
+    /// Its size in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        u64::try_from(self.view.size()).unwrap_or_default()
+    }
+
+    /// The first and last connection in it, where its statistics tell.
+    pub(super) fn connections(&self) -> Option<(&str, &str)> {
+        let first = self.stats["minValues"]["connection"].as_str()?;
+        Some((first, self.stats["maxValues"]["connection"].as_str()?))
+    }
+
     /// The smallest and largest value of a column of whole numbers, where its statistics tell.
     pub(super) fn range(&self, column: &str) -> Option<(i64, i64)> {
         let low = self.stats["minValues"][column].as_i64()?;

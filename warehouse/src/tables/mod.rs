@@ -5,11 +5,13 @@
 
 mod append;
 mod changes;
+mod compact;
 mod compare;
 mod evolve;
 mod files;
 mod history;
 mod keys;
+mod log;
 mod patch;
 mod replace;
 mod rows;
@@ -35,8 +37,10 @@ use crate::store::Store;
 use crate::{Error, Result, session};
 
 pub use changes::Changes;
+pub(crate) use compact::Compacted;
 pub(crate) use evolve::provider;
 pub use keys::Keys;
+pub(crate) use log::Log;
 pub use rows::{batch_to_rows, rows_to_batch};
 
 /// What a commit carries besides rows.
@@ -117,6 +121,24 @@ impl Tables {
                 .and_then(|delta| delta.version())
                 .map(as_u64))
         })
+    }
+
+    /// The tables that there are, by name.
+    pub(crate) async fn names(&self) -> Result<Vec<TableName>> {
+        let root = self.store.tables_root();
+        let mut names = Vec::new();
+        for schema in self.store.folders(&root).await? {
+            let tables = self
+                .store
+                .folders(&root.clone().join(schema.as_str()))
+                .await?;
+            names.extend(tables.iter().map(|table| TableName::new(&schema, table)));
+        }
+        Ok(names)
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Number of data files of a table's newest version; none without a table.
@@ -302,7 +324,14 @@ impl Tables {
         {
             return Ok(None);
         }
-        delta.update_state().await.map_err(failed)?;
+        if let Err(error) = delta.update_state().await {
+            if delta.version().is_none() {
+                return Err(failed(error));
+            }
+            // What this handle would go on from may have been removed from the log since.
+            tracing::debug!(%table, %error, "opening the table anew");
+            delta = self.builder(table)?.load().await.map_err(failed)?;
+        }
         self.remember(table, delta.clone()).await;
         Ok(Some(delta))
     }
@@ -320,6 +349,7 @@ impl Tables {
             .with_input_batches([empty])
             .with_table_name(table.to_string())
             .with_description(contract.doc())
+            .with_commit_properties(properties(&Commit::default()))
             .await
             .map_err(failed)?;
         self.remember(table, delta.clone()).await;
@@ -422,6 +452,8 @@ fn properties(commit: &Commit) -> CommitProperties {
         .collect();
     CommitProperties::default()
         .with_application_transactions(marks)
+        // What kept releases need of the log stays for as long as they do; maintenance knows.
+        .with_cleanup_expired_logs(Some(false))
         .with_metadata([(
             "runId".to_string(),
             serde_json::Value::from(commit.run_id.as_str()),

@@ -2,10 +2,12 @@
 
 pub(crate) mod alerts;
 pub(crate) mod all;
+pub(crate) mod backup;
 pub(crate) mod check;
 pub(crate) mod config;
 pub(crate) mod connection;
 pub(crate) mod demo;
+pub(crate) mod maintain;
 pub(crate) mod openapi;
 pub(crate) mod pipeline;
 pub(crate) mod refresh;

@@ -63,6 +63,7 @@ pub(crate) fn jobs(settings: &Settings, warehouse: &Warehouse) -> anyhow::Result
         warehouse.clone(),
         connections,
         Project::embedded()?,
+        super::maintain::options(settings),
     ))
 }
 
@@ -306,6 +307,9 @@ async fn show(warehouse: &Warehouse, definition: &Definition, json: bool) -> any
             StepKind::Sync { sweep: true, .. } => "look for what was deleted, and read what is new",
             StepKind::Sync { .. } => "read what is new",
             StepKind::Refresh { .. } => "compute what changed, test it, publish it",
+            StepKind::Maintain {} => {
+                "compact, remove what retention does not keep, verify the rest"
+            }
         };
         println!("  step      {:<12} {what}", step.name);
     }

@@ -40,6 +40,7 @@ pub(crate) struct Settings {
     pub(crate) cluster: Cluster,
     pub(crate) query: Query,
     pub(crate) pipelines: Pipelines,
+    pub(crate) maintain: Maintain,
     #[serde(default)]
     pub(crate) connections: Vec<Connection>,
     #[serde(default)]
@@ -149,6 +150,15 @@ impl Pipelines {
     pub(crate) fn folder(&self) -> Option<&Path> {
         (!self.folder.is_empty()).then(|| Path::new(&self.folder))
     }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Maintain {
+    pub(crate) keep_releases_days: u32,
+    pub(crate) keep_releases_months: u32,
+    pub(crate) keep_raw_days: u32,
+    pub(crate) keep_runs_days: u32,
+    pub(crate) grace_hours: u32,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -320,7 +330,7 @@ impl Settings {
 }
 
 /// What the environment says of object stores, by the names that their tools share.
-fn store_options() -> warehouse::StoreOptions {
+pub(crate) fn store_options() -> warehouse::StoreOptions {
     let variables = std::env::vars_os().filter_map(|(name, value)| {
         let name = name.to_str().filter(|name| name.starts_with("AWS_"))?;
         Some((name.to_string(), value.to_str()?.to_string()))
