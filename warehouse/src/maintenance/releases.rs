@@ -174,7 +174,8 @@ mod tests {
             run_id: String::new(),
             content: crate::NewRelease::default(),
         });
-        let newest_first: Vec<Release> = releases.rev().collect();
+        let mut newest_first: Vec<Release> = releases.collect();
+        newest_first.reverse();
         let sorted = sort_out(newest_first, retention, at(now));
         sorted.kept.iter().rev().map(|one| one.number).collect()
     }
