@@ -35,7 +35,7 @@ clients: setup
 soak: setup services
 	cargo build --workspace
 	cargo test --workspace --no-fail-fast -- --ignored --nocapture
-	SPRINT_REPORTS_THOROUGH=1 PROPTEST_CASES=30 cargo test --workspace --no-fail-fast --test it --test e2e -- killed incremental events_in
+	SPRINT_REPORTS_THOROUGH=1 PROPTEST_CASES=30 cargo test --workspace --no-fail-fast --test it --test e2e -- killed incremental events_in year
 
 # Timings; the only target that builds the `bench` profile.
 bench: setup

@@ -143,3 +143,37 @@ fn nowhere(folder: &Path, text: &str) {
         }
     }
 }
+
+/// Another key: what was stored is read with it, and with nothing else any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn secrets_are_encrypted_with_another_key() {
+    let site = site(600).await;
+    let product = product(&site);
+    let key = || std::fs::read_to_string(product.path().join("data/key")).unwrap();
+    product.run(&["sync"]).ok();
+    let old = key();
+    let said = product.run(&["connection", "rotate-key"]).ok();
+    assert!(
+        said.out.starts_with("1 secrets are encrypted"),
+        "{}",
+        said.out
+    );
+    let new = key();
+    assert!(
+        new != old && new.trim().len() == 64,
+        "one key, and another one"
+    );
+    assert!(!said.out.contains(new.trim()) && !said.out.contains(old.trim()));
+    let before = renewals(&site);
+    product.run(&["sync"]).ok();
+    assert_eq!(renewals(&site), before, "the stored token was read");
+    // Stopped after the file held both: everything can be read, and the command goes on.
+    product.write("data/key", &format!("{}\n{new}", "ab".repeat(32)));
+    product.run(&["sync"]).ok();
+    product.run(&["connection", "rotate-key"]).ok();
+    assert_eq!(key().trim(), "ab".repeat(32));
+    product.run(&["sync"]).ok();
+    product.write("data/key", &old);
+    let ended = product.run(&["sync"]);
+    assert_eq!(ended.code, Some(1), "{}", ended.err);
+}

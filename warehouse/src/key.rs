@@ -12,42 +12,67 @@ use crate::{Error, Result};
 /// Bytes of a nonce.
 const NONCE: usize = 12;
 
-/// A key of 32 bytes. It is never shown; its id is.
+/// A key of 32 bytes, and older ones that it takes the place of: they open what was written with them. They
+/// are never shown; their ids are.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SecretKey([u8; 32]);
+pub struct SecretKey {
+    key: [u8; 32],
+    older: Vec<[u8; 32]>,
+}
 
 impl SecretKey {
-    /// Reads a key from 64 hexadecimal digits.
+    /// Reads a key from 64 hexadecimal digits; older ones may follow it, separated by commas or white space.
     pub fn parse(text: &str) -> Option<Self> {
-        let digits = text.trim().as_bytes();
-        if digits.len() != 64 {
-            return None;
-        }
-        let digit = |byte: u8| char::from(byte).to_digit(16);
-        let mut key = [0; 32];
-        for (byte, pair) in key.iter_mut().zip(digits.chunks(2)) {
-            *byte = u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).ok()?;
-        }
-        Some(Self(key))
+        let parts = text.split([',', ' ', '\t', '\r', '\n']);
+        let keys: Option<Vec<[u8; 32]>> =
+            parts.filter(|part| !part.is_empty()).map(parse).collect();
+        let mut keys = keys?.into_iter();
+        Some(Self {
+            key: keys.next()?,
+            older: keys.collect(),
+        })
     }
 
     /// Makes a new key.
     pub fn random() -> Result<Self> {
         let mut key = [0; 32];
         fill(&mut key)?;
-        Ok(Self(key))
+        Ok(Self {
+            key,
+            older: Vec::new(),
+        })
     }
 
-    /// The key as 64 hexadecimal digits, for the file that keeps it.
+    /// A new key that takes the place of this one.
+    pub fn successor(&self) -> Result<Self> {
+        let older = std::iter::once(self.key).chain(self.older.iter().copied());
+        Ok(Self {
+            older: older.collect(),
+            ..Self::random()?
+        })
+    }
+
+    /// The same without older ones.
+    #[must_use]
+    pub fn alone(&self) -> Self {
+        Self {
+            key: self.key,
+            older: Vec::new(),
+        }
+    }
+
+    /// The key as 64 hexadecimal digits, older ones on lines of their own, for the file that keeps them.
     pub fn reveal(&self) -> String {
-        hex(&self.0)
+        let keys = std::iter::once(&self.key).chain(&self.older);
+        let lines: Vec<String> = keys.map(|key| hex(key)).collect();
+        lines.join("\n")
     }
 
     /// Tells keys apart without saying anything about them.
     pub fn id(&self) -> String {
         let digest = Sha256::new()
             .chain_update("sprint-reports key id")
-            .chain_update(self.0)
+            .chain_update(self.key)
             .finalize();
         hex(&digest[..4])
     }
@@ -61,7 +86,7 @@ impl SecretKey {
             aad: place.as_bytes(),
         };
         let sealed = self
-            .cipher()
+            .cipher(&self.key)
             .encrypt(&Nonce::from(nonce), payload)
             .map_err(|_| Error::Cipher("the text is too long".to_string()))?;
         Ok([nonce.as_slice(), &sealed].concat())
@@ -74,12 +99,19 @@ impl SecretKey {
             msg: sealed,
             aad: place.as_bytes(),
         };
-        let text = self.cipher().decrypt(&Nonce::from(*nonce), payload).ok()?;
-        String::from_utf8(text).ok()
+        let mut keys = std::iter::once(&self.key).chain(&self.older);
+        let text = keys.find_map(|key| {
+            let payload = Payload {
+                msg: payload.msg,
+                aad: payload.aad,
+            };
+            self.cipher(key).decrypt(&Nonce::from(*nonce), payload).ok()
+        });
+        String::from_utf8(text?).ok()
     }
 
-    fn cipher(&self) -> Aes256Gcm {
-        Aes256Gcm::new(&Key::<Aes256Gcm>::from(self.0))
+    fn cipher(&self, key: &[u8; 32]) -> Aes256Gcm {
+        Aes256Gcm::new(&Key::<Aes256Gcm>::from(*key))
     }
 }
 
@@ -87,6 +119,19 @@ impl fmt::Debug for SecretKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SecretKey(id {})", self.id())
     }
+}
+
+fn parse(text: &str) -> Option<[u8; 32]> {
+    let digits = text.as_bytes();
+    if digits.len() != 64 {
+        return None;
+    }
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let mut key = [0; 32];
+    for (byte, pair) in key.iter_mut().zip(digits.chunks(2)) {
+        *byte = u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).ok()?;
+    }
+    Some(key)
 }
 
 fn fill(bytes: &mut [u8]) -> Result<()> {
@@ -103,7 +148,10 @@ mod tests {
     use super::*;
 
     fn key(byte: u8) -> SecretKey {
-        SecretKey([byte; 32])
+        SecretKey {
+            key: [byte; 32],
+            older: Vec::new(),
+        }
     }
 
     #[test]
@@ -140,6 +188,25 @@ mod tests {
         let again = key(1).seal("acme/oauth", "hunter2").unwrap();
         assert_ne!(again[..NONCE], sealed[..NONCE]);
         assert_ne!(again[NONCE..], sealed[NONCE..]);
+    }
+
+    #[test]
+    fn a_successor_opens_what_older_keys_closed() {
+        let old = key(1);
+        let sealed = old.seal("acme", "hunter2").unwrap();
+        let new = old.successor().unwrap();
+        assert_ne!(new.id(), old.id());
+        assert_eq!(new.open("acme", &sealed).unwrap(), "hunter2");
+        assert_eq!(new.alone().open("acme", &sealed), None);
+        let again = new.seal("acme", "hunter2").unwrap();
+        assert_eq!(old.open("acme", &again), None);
+        assert_eq!(new.alone().open("acme", &again).unwrap(), "hunter2");
+        // As a file, and as a variable.
+        assert_eq!(SecretKey::parse(&new.reveal()), Some(new.clone()));
+        assert_eq!(
+            SecretKey::parse(&new.reveal().replace('\n', ",")),
+            Some(new)
+        );
     }
 
     #[test]

@@ -103,11 +103,16 @@ impl Events {
     /// as somebody listens; ends with `stop`.
     pub async fn watch(&self, releases: &Releases, stop: impl Future<Output = ()>) {
         let looks = async {
+            let mut is_first = true;
             loop {
-                tokio::time::sleep(LOOK).await;
-                if self.inner.here.receiver_count() == 0 {
-                    continue;
+                // The first look only says what is known.
+                if !is_first {
+                    tokio::time::sleep(LOOK).await;
+                    if self.inner.here.receiver_count() == 0 {
+                        continue;
+                    }
                 }
+                is_first = false;
                 match releases.newest().await {
                     Ok(Some(number)) => self.inner.found(number),
                     Ok(None) => (),

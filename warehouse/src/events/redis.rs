@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::{Event, Inner};
 
 /// Longest pause before Redis is tried again.
-const LONGEST: Duration = Duration::from_secs(15);
+const LONGEST: Duration = Duration::from_secs(5);
 /// How long Redis may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 

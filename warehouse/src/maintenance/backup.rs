@@ -23,7 +23,7 @@ pub(super) const FORMAT: u32 = 1;
 /// Name of the manifest.
 pub(super) const MANIFEST: &str = "manifest.json";
 /// Name of the copy of the metadata.
-const METADATA: &str = "metadata.db";
+pub(super) const METADATA: &str = "metadata.db";
 /// Folder of the copies of the lake's files.
 pub(super) const LAKE: &str = "lake";
 /// Files that are copied at once.
@@ -214,8 +214,7 @@ async fn metadata(warehouse: &Warehouse) -> Result<Vec<u8>> {
         place: "of the metadata".to_string(),
         reason: error.to_string(),
     };
-    let folder = std::env::temp_dir().join(format!("backup-{}", uuid::Uuid::now_v7()));
-    private_folder(&folder).map_err(failed)?;
+    let folder = private_folder().map_err(failed)?;
     let file = folder.join(METADATA);
     let copied = warehouse.meta().snapshot_into(&file).await;
     let bytes = tokio::fs::read(&file).await.map_err(failed);
@@ -225,12 +224,14 @@ async fn metadata(warehouse: &Warehouse) -> Result<Vec<u8>> {
     bytes
 }
 
-/// A folder that other users of the machine can't read.
-fn private_folder(path: &std::path::Path) -> std::io::Result<()> {
+/// A new temporary folder that other users of the machine can't read.
+pub(super) fn private_folder() -> std::io::Result<std::path::PathBuf> {
+    let path = std::env::temp_dir().join(format!("backup-{}", uuid::Uuid::now_v7()));
     let mut builder = std::fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
+    builder.create(&path)?;
+    Ok(path)
 }
 
 /// The files of the lake as paths within it: those that name others before those that are named, so that what

@@ -6,8 +6,10 @@ use object_store::path::Path;
 use serde::Serialize;
 
 use super::Progress;
-use super::backup::{Entry, FORMAT, LAKE, MANIFEST, Manifest, join, sha256};
-use crate::meta::MetaDb;
+use super::backup::{
+    Entry, FORMAT, LAKE, MANIFEST, METADATA, Manifest, join, private_folder, sha256,
+};
+use crate::meta::{MetaDb, SnapshotPlace};
 use crate::store::Store;
 use crate::{Config, Error, Result, fault};
 
@@ -46,7 +48,8 @@ pub fn restore<'a>(
         {
             return Err(refuse("there is no such folder".to_string()));
         }
-        let place = MetaDb::place_for_snapshot(&config.metadata_url)?;
+        let options = &config.metadata_options;
+        let place = MetaDb::place_for_snapshot(&config.metadata_url, options).await?;
         let from = Store::open(source, &config.store_options).await?;
         let at = |name: &str| from.lake_root().clone().join(name);
         let Some(text) = from.read_if_there(&at(MANIFEST)).await? else {
@@ -100,7 +103,25 @@ pub fn restore<'a>(
             }
             progress.done(&format!("{of} files {done}"));
         }
-        put(&place, &metadata).map_err(|error| refuse(format!("{}: {error}", place.display())))?;
+        match place {
+            SnapshotPlace::File(path) => {
+                let failed = |error| refuse(format!("{}: {error}", path.display()));
+                put(&path, &metadata).map_err(failed)?;
+            }
+            SnapshotPlace::Database(database) => {
+                let failed = |error: std::io::Error| refuse(format!("a temporary folder: {error}"));
+                let folder = private_folder().map_err(failed)?;
+                let file = folder.join(METADATA);
+                let written = std::fs::write(&file, &metadata).map_err(failed);
+                let restored = match written {
+                    Ok(()) => database.restore_snapshot(&file).await,
+                    Err(error) => Err(error),
+                };
+                let removed = std::fs::remove_dir_all(&folder).map_err(failed);
+                restored?;
+                removed?;
+            }
+        }
         let bytes = manifest.files.iter().map(|file| file.bytes).sum::<u64>();
         Ok(RestoreReport {
             source: source.to_string(),

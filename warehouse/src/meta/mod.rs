@@ -14,6 +14,7 @@ mod secret;
 mod snapshot;
 mod source;
 mod state;
+mod transfer;
 
 use std::fmt;
 use std::path::Path;
@@ -33,6 +34,7 @@ pub use lease::Lease;
 pub use queue::{Beat, CLAIM_LIFE, Claim, Job, PipelineRow, Tick};
 pub use run::{RunRow, Step, StepRow};
 pub use secret::SecretPlace;
+pub(crate) use snapshot::SnapshotPlace;
 pub use source::{Quarantined, Source};
 pub use state::{MetaState, ReplicaState};
 

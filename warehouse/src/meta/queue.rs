@@ -14,8 +14,8 @@ use super::{MetaDb, to_instant, to_text};
 use crate::events::RUN_STARTED;
 use crate::{Error, Result};
 
-/// How long a claim lasts that is not renewed.
-pub const CLAIM_LIFE: TimeDelta = TimeDelta::seconds(60);
+/// How long a claim lasts that is not renewed: longer than a database may be gone, and clocks of machines differ.
+pub const CLAIM_LIFE: TimeDelta = TimeDelta::seconds(90);
 
 /// Columns that a job is read from.
 const COLUMNS: &str =

@@ -83,6 +83,54 @@ impl MetaDb {
         Ok(())
     }
 
+    /// Encrypts all secrets with the present key that were with older ones; says how many. They are on the disk
+    /// when this returns.
+    pub async fn rotate_secrets(&self) -> Result<u64> {
+        let failed = || Error::meta("encrypting the secrets anew");
+        let mut rotated = 0;
+        let rows = sqlx::query("select connection, name, origin, key_id, sealed from secrets")
+            .fetch_all(&self.durable)
+            .await
+            .map_err(failed())?;
+        for row in rows {
+            let text = |column: &str| row.try_get::<String, _>(column).map_err(failed());
+            let (connection, name, origin) = (text("connection")?, text("name")?, text("origin")?);
+            let place = SecretPlace {
+                connection: &connection,
+                name: &name,
+                origin: &origin,
+            };
+            let key = self.secret_key(place)?;
+            let written_with = text("key_id")?;
+            if written_with == key.id() {
+                continue;
+            }
+            let sealed: Vec<u8> = row.try_get("sealed").map_err(failed())?;
+            let plain = key.open(&place.sealed_for(), &sealed);
+            let plain = plain.ok_or_else(|| Error::WrongKey {
+                what: place.to_string(),
+                written_with,
+                given: key.id(),
+            })?;
+            // One that was written meanwhile is written with the present key.
+            let written = sqlx::query(
+                "update secrets set key_id = $1, sealed = $2
+                 where connection = $3 and name = $4 and origin = $5 and sealed = $6",
+            )
+            .bind(key.id())
+            .bind(key.seal(&place.sealed_for(), &plain)?)
+            .bind(place.connection)
+            .bind(place.name)
+            .bind(place.origin)
+            .bind(sealed)
+            .execute(&self.durable)
+            .await
+            .map_err(failed())?;
+            rotated += written.rows_affected();
+        }
+        Ok(rotated)
+    }
+
     fn secret_key(&self, place: SecretPlace<'_>) -> Result<&SecretKey> {
         self.key.as_ref().ok_or_else(|| Error::NoKey {
             what: place.to_string(),

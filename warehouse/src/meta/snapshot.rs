@@ -1,5 +1,5 @@
-//! A consistent copy of the metadata database in one file, and putting it back. What is in the file is the
-//! database's own affair; one function for each database.
+//! A consistent copy of the metadata database in one file, and putting it back. The file is an SQLite database,
+//! whichever the copied one is: a backup of either can be put back into either.
 
 use std::path::{Path, PathBuf};
 
@@ -7,27 +7,31 @@ use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use super::db::Kind;
-use super::{MetaDb, to_text};
+use super::place::Place;
+use super::{MetaDb, MetadataOptions, to_text};
 use crate::{Error, Result};
+
+/// Where a snapshot is put back.
+pub(crate) enum SnapshotPlace {
+    /// A file that does not exist.
+    File(PathBuf),
+    /// A database without rows.
+    Database(Box<MetaDb>),
+}
 
 impl MetaDb {
     /// Writes the database as it is at one moment into a new file: without leases, and with runs that
     /// were running closed, for in the copy nobody holds and runs them.
     pub(crate) async fn snapshot_into(&self, file: &Path) -> Result<()> {
         let failed = || Error::meta("copying the metadata database");
-        if self.pool.kind() != Kind::Sqlite {
-            return Err(Error::MetadataUrl {
-                url: self.place.to_string(),
-                reason: "this version copies metadata from SQLite only; stop the workers, take a copy of the \
-                         database with pg_dump and one of the store with its own tools"
-                    .to_string(),
-            });
+        match self.pool.kind() {
+            Kind::Sqlite => self.vacuum_into(file).await?,
+            Kind::Postgres => {
+                let draft = open_file(&file.with_extension("draft")).await?;
+                self.copy_into(&draft).await?;
+                draft.vacuum_into(file).await?;
+            }
         }
-        sqlx::query("vacuum into $1")
-            .bind(file.display().to_string())
-            .execute(&self.pool)
-            .await
-            .map_err(failed())?;
         let options = SqliteConnectOptions::new().filename(file);
         let mut copy = SqliteConnection::connect_with(&options)
             .await
@@ -51,24 +55,53 @@ impl MetaDb {
         copy.close().await.map_err(failed())
     }
 
-    /// The file of a database that does not exist yet, for a snapshot to be put there.
-    pub(crate) fn place_for_snapshot(url: &str) -> Result<PathBuf> {
+    async fn vacuum_into(&self, file: &Path) -> Result<()> {
+        sqlx::query("vacuum into $1")
+            .bind(file.display().to_string())
+            .execute(&self.pool)
+            .await
+            .map_err(Error::meta("copying the metadata database"))?;
+        Ok(())
+    }
+
+    /// Where a snapshot may be put back: it never overwrites anything.
+    pub(crate) async fn place_for_snapshot(
+        url: &str,
+        options: &MetadataOptions,
+    ) -> Result<SnapshotPlace> {
+        let place = Place::parse(url, options.password.as_deref())?;
         let refuse = |reason: &str| Error::MetadataUrl {
-            url: url.to_string(),
+            url: place.to_string(),
             reason: reason.to_string(),
         };
-        let Some(path) = url.strip_prefix("sqlite:") else {
-            return Err(refuse(
-                "the metadata of this backup is an SQLite database; write sqlite:PATH",
-            ));
+        let Place::Sqlite(path) = &place else {
+            let database = Self::open(url, None, options).await?;
+            return match database.is_empty().await? {
+                true => Ok(SnapshotPlace::Database(Box::new(database))),
+                false => Err(refuse(
+                    "there is something in the database already, and restoring never overwrites; let \
+                     metadata.url name an empty one",
+                )),
+            };
         };
-        let path = PathBuf::from(path.strip_prefix("//").unwrap_or(path));
+        let path = PathBuf::from(path);
         if path.exists() {
             return Err(refuse(
                 "there is a database already, and restoring never overwrites one; move it away, or \
                  let metadata.url name another file",
             ));
         }
-        Ok(path)
+        Ok(SnapshotPlace::File(path))
     }
+
+    /// Puts the content of a snapshot into this database, all of it or nothing.
+    pub(crate) async fn restore_snapshot(&self, file: &Path) -> Result<()> {
+        open_file(file).await?.copy_into(self).await
+    }
+}
+
+/// A file as a metadata database, brought forward to this version.
+async fn open_file(file: &Path) -> Result<MetaDb> {
+    let url = format!("sqlite:{}", file.display());
+    MetaDb::open(&url, None, &MetadataOptions::default()).await
 }

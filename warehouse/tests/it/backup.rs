@@ -235,3 +235,96 @@ async fn nothing_is_overwritten_and_nothing_unsound_is_restored() {
         .unwrap_err();
     assert!(refused.to_string().contains("no such folder"), "{refused}");
 }
+
+/// A backup of either kind of metadata is put back into either, and the system goes on there.
+#[tokio::test]
+async fn metadata_go_from_postgresql_to_a_file_and_back() {
+    let folders: Vec<tempfile::TempDir> = (0..5).map(|_| tempfile::tempdir().unwrap()).collect();
+    let shared = |folder: usize| Config {
+        metadata_url: ::tests::database(),
+        ..config(&folders[folder])
+    };
+    let (first, second) = (shared(0), shared(2));
+    let lake = Warehouse::open(&first).await.unwrap();
+    for number in 1..4 {
+        write(&lake, number).await;
+    }
+    let meta = lake.meta();
+    let run = meta.start_run("sync", "command").await.unwrap();
+    meta.finish_run(&run, "failed", Some("no network"))
+        .await
+        .unwrap();
+    let asked = meta.request_run("hourly", "request").await.unwrap();
+    let event = |identifier: &str| warehouse::meta::NewEvent {
+        connection: "acme".into(),
+        identifier: identifier.into(),
+        retry: None,
+        flow: None,
+        body: vec![0, 159, 146, 150],
+    };
+    let limits = warehouse::meta::InboxLimits::default();
+    meta.accept_event(&event("a"), limits).await.unwrap();
+    let backups: Vec<String> = [1, 3]
+        .map(|n| format!("file:{}", folders[n].path().join("b").display()))
+        .into();
+    backup(
+        &lake,
+        &backups[0],
+        &StoreOptions::default(),
+        Duration::from_secs(5),
+        &Silent,
+    )
+    .await
+    .unwrap();
+    // To another database, from there to a file.
+    restore(&backups[0], &second, &Silent).await.unwrap();
+    let again = restore(&backups[0], &second, &Silent).await.unwrap_err();
+    assert!(again.to_string().contains("never overwrites"), "{again}");
+    let other = Warehouse::open(&second).await.unwrap();
+    backup(
+        &other,
+        &backups[1],
+        &StoreOptions::default(),
+        Duration::from_secs(5),
+        &Silent,
+    )
+    .await
+    .unwrap();
+    let local = config(&folders[4]);
+    restore(&backups[1], &local, &Silent).await.unwrap();
+    let local = Warehouse::open(&local).await.unwrap();
+    for (name, copy) in [("PostgreSQL", &other), ("SQLite", &local)] {
+        let (theirs, ours) = (copy.meta(), lake.meta());
+        assert_eq!(
+            theirs.runs(10).await.unwrap(),
+            ours.runs(10).await.unwrap(),
+            "{name}"
+        );
+        assert_eq!(
+            theirs.sources().await.unwrap(),
+            ours.sources().await.unwrap(),
+            "{name}"
+        );
+        assert_eq!(
+            theirs.job(&asked).await.unwrap(),
+            ours.job(&asked).await.unwrap(),
+            "{name}"
+        );
+        let (due, expected) = (
+            theirs.due_events("acme", 9, 1 << 20).await.unwrap(),
+            ours.due_events("acme", 9, 1 << 20).await.unwrap(),
+        );
+        assert_eq!((due.len(), &due[0].body), (1, &expected[0].body), "{name}");
+        let query = "select board_id, name from jira.boards order by board_id";
+        let rows = answer(copy, query, "r3").await.unwrap();
+        assert_eq!(rows, answer(&lake, query, "r3").await.unwrap(), "{name}");
+        // It goes on: the next event has a number of its own.
+        theirs.accept_event(&event("b"), limits).await.unwrap();
+        assert_eq!(
+            theirs.due_events("acme", 9, 1 << 20).await.unwrap().len(),
+            2,
+            "{name}"
+        );
+        theirs.start_run("sync", "command").await.unwrap();
+    }
+}

@@ -202,6 +202,23 @@ async fn pipelines(settings: &Settings, warehouse: Option<&Warehouse>) -> Findin
     };
     let names: Vec<&str> = definitions.names().collect();
     let says = names.join(", ");
+    let channels: Vec<&str> = settings
+        .alerts
+        .iter()
+        .map(|one| one.name.as_str())
+        .collect();
+    for one in definitions.iter() {
+        let mut named = one.alerts.iter();
+        if let Some(unknown) = named.find(|name| !channels.contains(&name.as_str())) {
+            return Finding::bad(
+                "pipelines",
+                format!(
+                    "{} alerts '{unknown}', and there is no [[alerts]] of this name",
+                    one.file
+                ),
+            );
+        }
+    }
     let Some(warehouse) = warehouse else {
         return Finding::good("pipelines", says);
     };

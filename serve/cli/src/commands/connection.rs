@@ -9,7 +9,7 @@ use warehouse::Warehouse;
 use crate::Invocation;
 use crate::exit::{Outcome, UsageError};
 use crate::output::clean;
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -28,10 +28,70 @@ pub(crate) enum Command {
         /// The connection
         name: String,
     },
+    /// Encrypt the stored secrets of all connections with another key
+    RotateKey,
+}
+
+/// The key file holds the new key and the old one until every secret is encrypted with the new one: stopped
+/// anywhere, everything can be read, and the command goes on when it is run again. A key of the environment is
+/// changed there, in the same three steps.
+async fn rotate_key(invocation: &Invocation) -> anyhow::Result<Outcome> {
+    let settings = Settings::load(invocation.config.as_deref())?;
+    let config = settings.warehouse()?;
+    let place = settings.key_place();
+    let Some(old) = config.key.clone() else {
+        return Err(UsageError(format!(
+            "there is no key, and so nothing is encrypted with one; {place} is where it would be"
+        ))
+        .into());
+    };
+    let is_under_way = old != old.alone();
+    let key = match settings.key_file() {
+        // The environment has the new key already, before the old one.
+        None if is_under_way => old,
+        None => {
+            return Err(UsageError(format!(
+                "the key is in {place}: write a new one before it, separated by a comma (`openssl rand -hex 32` \
+                 makes one), run this command again, then take the old one away"
+            ))
+            .into());
+        }
+        Some(_) if is_under_way => old,
+        Some(file) => {
+            let new = old.successor()?;
+            settings::write_key(file, &new)?;
+            new
+        }
+    };
+    let config = warehouse::Config {
+        key: Some(key.clone()),
+        ..config
+    };
+    let warehouse = Warehouse::open(&config).await?;
+    let rotated = warehouse.meta().rotate_secrets().await?;
+    if let Some(file) = settings.key_file() {
+        settings::write_key(file, &key.alone())?;
+    }
+    if invocation.json {
+        super::print_json(&json!({"key_id": key.id(), "secrets": rotated}))?;
+        return Ok(Outcome::Done);
+    }
+    println!("{rotated} secrets are encrypted with key {} now", key.id());
+    match settings.key_file() {
+        Some(file) => println!(
+            "{} holds it; restart what runs, and keep backups of the old key as long as backups of the database that need it",
+            file.display()
+        ),
+        None => println!("take the old key out of {place} now"),
+    }
+    Ok(Outcome::Done)
 }
 
 pub(crate) async fn run(command: Command, invocation: Invocation) -> anyhow::Result<Outcome> {
-    let (Command::Test { name } | Command::Discover { name } | Command::Fields { name }) = &command;
+    let name = match &command {
+        Command::Test { name } | Command::Discover { name } | Command::Fields { name } => name,
+        Command::RotateKey => return rotate_key(&invocation).await,
+    };
     let settings = Settings::load(invocation.config.as_deref())?;
     let setting = settings.connections.iter().find(|one| one.name == *name);
     let setting = setting.ok_or_else(|| {
@@ -90,6 +150,8 @@ pub(crate) async fn run(command: Command, invocation: Invocation) -> anyhow::Res
             );
         }
         Command::Fields { .. } => fields(&site),
+        // Done above: it asks no source.
+        Command::RotateKey => (),
     }
     let missing: Vec<_> = site.permissions.iter().filter(|(_, has)| !has).collect();
     if site.projects.is_empty() {

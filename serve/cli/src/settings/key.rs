@@ -73,6 +73,28 @@ pub(crate) fn make_key(path: &Path) -> Result<(), SettingsError> {
         .map_err(|error| failed("creating", path, &error))
 }
 
+/// Puts another key into the file; killed in between, it holds the one or the other.
+pub(crate) fn write_key(path: &Path, key: &SecretKey) -> Result<(), SettingsError> {
+    let draft = path.with_extension(format!("{}.new", std::process::id()));
+    let written = (|| {
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&draft)?;
+        writeln!(file, "{}", key.reveal())?;
+        file.sync_all()?;
+        fs::rename(&draft, path)?;
+        // The name is on the disk as well.
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    })();
+    written.map_err(|error| failed("writing", path, &error))
+}
+
 fn failed(action: &str, path: &Path, error: &std::io::Error) -> SettingsError {
     SettingsError(format!(
         "{action} key file {}: {error}; set metadata.key_file, or {VARIABLE}",

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::{Table, Value};
 
-pub(crate) use key::make_key;
+pub(crate) use key::{make_key, write_key};
 pub(crate) use secret::resolve_secret;
 
 /// Every setting with its default and what it means.
@@ -321,6 +321,20 @@ impl Metadata {
 }
 
 impl Settings {
+    /// File of the key that secrets are stored with; `None` where the environment has it.
+    pub(crate) fn key_file(&self) -> Option<&Path> {
+        let is_given = std::env::var_os(key::VARIABLE).is_some();
+        (!is_given).then(|| Path::new(&self.metadata.key_file))
+    }
+
+    /// Where that key is, in words.
+    pub(crate) fn key_place(&self) -> String {
+        match self.key_file() {
+            Some(file) => format!("the file {}", file.display()),
+            None => format!("the variable {}", key::VARIABLE),
+        }
+    }
+
     /// The key that secrets are stored with. One is made where a connection needs it.
     fn key(&self) -> Result<Option<warehouse::SecretKey>, SettingsError> {
         let path = Path::new(&self.metadata.key_file);

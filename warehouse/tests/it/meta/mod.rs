@@ -4,6 +4,7 @@ mod away;
 mod inbox;
 mod leases;
 mod opening;
+mod queue;
 mod records;
 mod replicas;
 mod schema;

@@ -12,7 +12,40 @@ const PLACE: SecretPlace<'_> = SecretPlace {
     origin: "one",
 };
 
-super::over_both!(a_secret_outlives_the_process_and_is_read_with_its_key_only);
+super::over_both!(
+    a_secret_outlives_the_process_and_is_read_with_its_key_only,
+    secrets_are_encrypted_anew_and_can_be_read_all_the_time,
+);
+
+async fn secrets_are_encrypted_anew_and_can_be_read_all_the_time(backend: Backend) {
+    let old = SecretKey::random().unwrap();
+    let meta = backend.open_with(Some(&old)).await;
+    let other = SecretPlace {
+        connection: "other",
+        ..PLACE
+    };
+    meta.keep_secret(PLACE, "hunter2").await.unwrap();
+    meta.keep_secret(other, "correct horse").await.unwrap();
+    let new = old.successor().unwrap();
+    let both = backend.open_with(Some(&new)).await;
+    let read = async |meta: &warehouse::MetaDb| {
+        let one = meta.secret(PLACE).await.unwrap();
+        (one, meta.secret(other).await.unwrap())
+    };
+    let texts = (
+        Some("hunter2".to_string()),
+        Some("correct horse".to_string()),
+    );
+    assert_eq!(read(&both).await, texts);
+    // One is written meanwhile, with the new key; the other is encrypted anew.
+    both.keep_secret(PLACE, "hunter2").await.unwrap();
+    assert_eq!(both.rotate_secrets().await.unwrap(), 1);
+    assert_eq!(both.rotate_secrets().await.unwrap(), 0);
+    let alone = backend.open_with(Some(&new.alone())).await;
+    assert_eq!(read(&alone).await, texts);
+    let error = meta.secret(PLACE).await.unwrap_err();
+    assert!(matches!(error, Error::WrongKey { .. }));
+}
 
 async fn a_secret_outlives_the_process_and_is_read_with_its_key_only(backend: Backend) {
     let key = SecretKey::random().unwrap();
