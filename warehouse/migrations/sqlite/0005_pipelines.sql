@@ -5,7 +5,7 @@ create table pipelines (
     -- As the process that read it last understood it, JSON.
     definition text not null,
     -- What a person set; null: as the definition says.
-    enabled bigint,
+    enabled integer,
     -- The ticks up to here are accounted for in `runs` or `jobs`; null: none was looked for.
     scheduled_until text,
     seen_at text not null
@@ -23,7 +23,7 @@ create table jobs (
     due_at text not null,
     state text not null check (state in ('waiting', 'running', 'done')),
     -- 1: it is to be stopped, for this reason.
-    cancelled bigint not null default 0,
+    cancelled integer not null default 0,
     reason text,
     -- Who works on it, until when without a sign of life, and what it does just now.
     token text,
@@ -31,7 +31,7 @@ create table jobs (
     expires_at text,
     progress text,
     -- How often it was taken over from a worker that had ended.
-    takeovers bigint not null default 0,
+    takeovers integer not null default 0,
     unique (pipeline, scheduled_for)
 );
 
