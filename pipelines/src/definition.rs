@@ -9,6 +9,7 @@ use include_dir::{Dir, include_dir};
 use schemas::Blame;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
+use warehouse::MetaDb;
 
 use crate::{Error, Result, Schedule};
 
@@ -290,6 +291,15 @@ impl Definitions {
             name: name.to_string(),
             known: self.names().map(ToString::to_string).collect(),
         })
+    }
+
+    /// Writes them down, so that servers and other workers know them.
+    pub async fn announce(&self, meta: &MetaDb) -> Result<()> {
+        let rows = self
+            .iter()
+            .map(|one| (one.name.clone(), one.to_json().to_string()));
+        let rows: Vec<(String, String)> = rows.collect();
+        Ok(meta.know_pipelines(&rows).await?)
     }
 
     /// Their names.

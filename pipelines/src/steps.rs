@@ -1,6 +1,7 @@
 //! What steps do.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use ingest::{Connection, SyncOptions, SyncReport};
@@ -10,6 +11,9 @@ use warehouse::Warehouse;
 use warehouse::maintenance::{self, MaintainOptions};
 
 use crate::{Notice, StepKind};
+
+/// How long a step waits while another pipeline, or a command, writes the same tables.
+const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// Listener of what steps do.
 pub trait Listener: ingest::Progress + transform::Progress + maintenance::Progress {}
@@ -113,6 +117,7 @@ impl Jobs {
     ) -> Result<Done, Failure> {
         let options = SyncOptions {
             run_id: Some(context.run_id.to_string()),
+            wait: PATIENCE,
             ..options
         };
         let user = |text: String| Failure {
@@ -179,6 +184,7 @@ impl Jobs {
     ) -> Result<Done, Failure> {
         let options = RefreshOptions {
             run_id: Some(context.run_id.to_string()),
+            wait: PATIENCE,
             ..options
         };
         let outcome =

@@ -135,12 +135,7 @@ impl Worker {
 
     /// Writes the definitions down, so that other processes know them.
     pub async fn announce(&self) -> Result<()> {
-        let rows: Vec<(String, String)> = self
-            .definitions
-            .iter()
-            .map(|one| (one.name.clone(), one.to_json().to_string()))
-            .collect();
-        Ok(self.meta.know_pipelines(&rows).await?)
+        self.definitions.announce(&self.meta).await
     }
 
     /// Works until `stop` ends. Runs that are under way then may go on for a while; what is not done by then

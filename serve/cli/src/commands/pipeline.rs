@@ -1,6 +1,5 @@
 //! `pipeline list|show|enable|disable`, `run`, `schedule`: the jobs, one of them now, and what is due next.
 
-use anyhow::Context;
 use chrono::{DateTime, SecondsFormat, Utc};
 use pipelines::{Definition, Definitions, Ended, Jobs, Reporter, Schedule, StepKind};
 use serde_json::{Value, json};
@@ -70,7 +69,7 @@ pub(crate) fn jobs(settings: &Settings, warehouse: &Warehouse) -> anyhow::Result
 pub(crate) async fn run(command: Command, invocation: Invocation) -> anyhow::Result<Outcome> {
     let (settings, warehouse) = super::open(&invocation).await?;
     let definitions = definitions(&settings)?;
-    announce(&warehouse, &definitions).await?;
+    definitions.announce(warehouse.meta()).await?;
     match command {
         Command::List => list(&warehouse, &definitions, invocation.json).await?,
         Command::Show { pipeline } => {
@@ -95,7 +94,7 @@ pub(crate) async fn run_once(
     let (settings, warehouse) = super::open(&invocation).await?;
     let definitions = definitions(&settings)?;
     let definition = definitions.find(&arguments.pipeline)?;
-    announce(&warehouse, &definitions).await?;
+    definitions.announce(warehouse.meta()).await?;
     let jobs = jobs(&settings, &warehouse)?;
     let progress = Terminal::new(invocation.json);
     let stop = super::serve::stop_signal();
@@ -197,16 +196,6 @@ pub(crate) async fn schedule(
 fn local(at: DateTime<Utc>, schedule: &Schedule) -> String {
     let local = at.with_timezone(&schedule.zone());
     local.format("%a %Y-%m-%d %H:%M").to_string()
-}
-
-/// Writes the definitions down, so that servers and workers know them.
-async fn announce(warehouse: &Warehouse, definitions: &Definitions) -> anyhow::Result<()> {
-    let rows: Vec<(String, String)> = definitions
-        .iter()
-        .map(|one| (one.name.clone(), one.to_json().to_string()))
-        .collect();
-    let known = warehouse.meta().know_pipelines(&rows).await;
-    known.context("writing down the pipelines")
 }
 
 fn is_enabled(definition: &Definition, rows: &[PipelineRow]) -> bool {
