@@ -46,12 +46,18 @@ pub enum Notice {
 pub struct Reporter {
     warehouse: Warehouse,
     alerts: Alerts,
+    connections: Vec<String>,
 }
 
 impl Reporter {
-    /// Tells the channels of these alerts.
-    pub fn new(warehouse: Warehouse, alerts: Alerts) -> Self {
-        Self { warehouse, alerts }
+    /// Tells the channels of these alerts; the data of these connections may grow too old, that of others is
+    /// not expected to be read any more.
+    pub fn new(warehouse: Warehouse, alerts: Alerts, connections: Vec<String>) -> Self {
+        Self {
+            warehouse,
+            alerts,
+            connections,
+        }
     }
 
     /// Tells what steps noticed and how a run ended.
@@ -140,7 +146,8 @@ impl Reporter {
     pub(crate) async fn freshness(&self, limit: Duration, now: DateTime<Utc>) -> Result<()> {
         let limit = TimeDelta::from_std(limit).unwrap_or(TimeDelta::MAX);
         for source in self.warehouse.meta().sources().await? {
-            if now - source.source_time <= limit {
+            let is_read = self.connections.contains(&source.connection);
+            if !is_read || now - source.source_time <= limit {
                 self.alerts
                     .over(&Over::fresh_again(&source.connection))
                     .await?;

@@ -13,7 +13,7 @@ use crate::{Play, SYNC_AND_REFRESH, Stage, definition, open_warehouse, worker};
 
 fn reporter(warehouse: &Warehouse) -> Reporter {
     let alerts = Alerts::new(warehouse.meta().clone(), Vec::new(), Delivery::default());
-    Reporter::new(warehouse.clone(), alerts)
+    Reporter::new(warehouse.clone(), alerts, vec!["acme".to_string()])
 }
 
 async fn run(worker: &Worker, meta: &MetaDb) {
@@ -93,6 +93,12 @@ async fn old_data_is_told_of_until_it_is_fresh() {
         synced_at: Utc::now(),
     };
     meta.set_source(&source(4)).await.unwrap();
+    // Of one that the settings no longer have nobody expects anything.
+    let gone = Source {
+        connection: "gone".into(),
+        ..source(400)
+    };
+    meta.set_source(&gone).await.unwrap();
     let stage = Stage::of([]);
     let mut options = pipelines::WorkerOptions {
         poll: Duration::from_millis(10),

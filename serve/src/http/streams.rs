@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::sse::{Event as Line, KeepAlive, Sse};
@@ -99,14 +100,16 @@ pub(super) struct Wanted {
     get, path = "/api/v1/events", tag = "pipelines", params(Wanted),
     responses(
         (status = 200, content((String = "text/event-stream"))),
+        (status = 422, body = Envelope),
         (status = 503, description = "Too many listeners", body = Envelope),
     )
 )]
 pub(super) async fn events(
     State(warehouse): State<Warehouse>,
     Extension(streams): Extension<Streams>,
-    Query(wanted): Query<Wanted>,
+    wanted: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Response, ApiError> {
+    let Query(wanted) = wanted.map_err(|error| ApiError::invalid("query", error.body_text()))?;
     let place = streams.place()?;
     let kinds: Vec<String> = wanted
         .kinds

@@ -6,14 +6,21 @@ use std::sync::OnceLock;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use sqlx::Row as _;
 use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row as _};
 
 use super::db::Kind;
 use super::{MetaDb, clean, to_instant, to_text};
 use crate::events::{RUN_FAILED, RUN_FINISHED, RUN_STARTED};
 
 use crate::{Error, Result};
+
+/// Columns of a run, and of a step. By name: with a star, a statement that is prepared already fails once
+/// another version has added one.
+const RUN: &str =
+    "run_id, pipeline, trigger, status, reason, scheduled_for, started_at, finished_at";
+const STEP: &str = "run_id, step, status, attempts, rows_in, rows_out, bytes, requests, retries, \
+                    started_at, finished_at, error, details";
 
 /// A run, as `system.runs` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -190,20 +197,13 @@ impl MetaDb {
 
     /// The newest runs, newest first.
     pub async fn runs(&self, limit: u32) -> Result<Vec<RunRow>> {
-        let rows = sqlx::query(
-            // Columns by name: with a star, a statement that is prepared already fails once another
-            // version has added one.
-            "select run_id, pipeline, trigger, status, reason, scheduled_for, started_at, finished_at
-             from runs order by started_at desc limit $1",
-        )
-            .bind(i64::from(limit))
-            .fetch_all(&self.reads)
-            .await
-            .map_err(Error::meta("reading runs"))?;
-        rows.iter()
-            .map(run_row)
-            .collect::<Result<_, _>>()
-            .map_err(Error::meta("reading runs"))
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "select {RUN} from runs order by started_at desc limit $1"
+        )))
+        .bind(i64::from(limit))
+        .fetch_all(&self.reads)
+        .await;
+        run_rows(rows)
     }
 
     /// Runs of a pipeline and a status, where they are named, by their ids: the newest first, those before an
@@ -215,85 +215,64 @@ impl MetaDb {
         before: Option<&str>,
         limit: u32,
     ) -> Result<Vec<RunRow>> {
-        let rows = sqlx::query(
-            "select run_id, pipeline, trigger, status, reason, scheduled_for, started_at, finished_at
-             from runs
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "select {RUN} from runs
              where pipeline = coalesce($1, pipeline) and status = coalesce($2, status)
                  and ($3 is null or run_id < $3)
-             order by run_id desc limit $4",
-        )
+             order by run_id desc limit $4"
+        )))
         .bind(pipeline)
         .bind(status)
         .bind(before)
         .bind(i64::from(limit))
-        .fetch_all(&self.pool)
-        .await
-        .map_err(Error::meta("reading runs"))?;
-        rows.iter()
-            .map(run_row)
-            .collect::<Result<_, _>>()
-            .map_err(Error::meta("reading runs"))
+        .fetch_all(&self.reads)
+        .await;
+        run_rows(rows)
     }
 
     /// The newest runs of a pipeline, newest first.
     pub async fn runs_of(&self, pipeline: &str, limit: u32) -> Result<Vec<RunRow>> {
-        let rows = sqlx::query(
-            "select run_id, pipeline, trigger, status, reason, scheduled_for, started_at, finished_at
-             from runs where pipeline = $1 order by started_at desc, run_id desc limit $2",
-        )
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "select {RUN} from runs where pipeline = $1 order by started_at desc, run_id desc limit $2"
+        )))
         .bind(pipeline)
         .bind(i64::from(limit))
         .fetch_all(&self.pool)
-        .await
-        .map_err(Error::meta("reading runs"))?;
-        rows.iter()
-            .map(run_row)
-            .collect::<Result<_, _>>()
-            .map_err(Error::meta("reading runs"))
+        .await;
+        run_rows(rows)
     }
 
     /// Steps of the newest runs, newest first.
     pub async fn steps(&self, limit: u32) -> Result<Vec<StepRow>> {
-        let rows = sqlx::query(
-            "select run_id, step, status, attempts, rows_in, rows_out, bytes, requests, retries,
-             started_at, finished_at, error, details from steps order by started_at desc limit $1",
-        )
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "select {STEP} from steps order by started_at desc limit $1"
+        )))
         .bind(i64::from(limit))
         .fetch_all(&self.reads)
-        .await
-        .map_err(Error::meta("reading steps"))?;
-        rows.iter()
-            .map(step_row)
-            .collect::<Result<_, _>>()
-            .map_err(Error::meta("reading steps"))
+        .await;
+        step_rows(rows)
     }
 
     /// Steps of one run, in the order they ended.
     pub async fn steps_of_run(&self, run_id: &str) -> Result<Vec<StepRow>> {
-        let rows = sqlx::query("select run_id, step, status, attempts, rows_in, rows_out, bytes, requests, retries, started_at, finished_at, error, details
-             from steps where run_id = $1 order by finished_at, step")
-            .bind(run_id)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(Error::meta("reading the steps of a run"))?;
-        rows.iter()
-            .map(step_row)
-            .collect::<Result<_, _>>()
-            .map_err(Error::meta("reading the steps of a run"))
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "select {STEP} from steps where run_id = $1 order by finished_at, step"
+        )))
+        .bind(run_id)
+        .fetch_all(&self.pool)
+        .await;
+        step_rows(rows)
     }
 
     /// One run.
     pub async fn run(&self, run_id: &str) -> Result<Option<RunRow>> {
-        let row = sqlx::query("select run_id, pipeline, trigger, status, reason, scheduled_for, started_at, finished_at
-             from runs where run_id = $1")
-            .bind(run_id)
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(Error::meta("reading a run"))?;
-        row.as_ref()
-            .map(run_row)
-            .transpose()
-            .map_err(Error::meta("reading a run"))
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "select {RUN} from runs where run_id = $1"
+        )))
+        .bind(run_id)
+        .fetch_all(&self.pool)
+        .await;
+        Ok(run_rows(rows)?.into_iter().next())
     }
 
     /// Closes runs of a pipeline as failed whose process has ended without saying so.
@@ -323,6 +302,7 @@ impl MetaDb {
                 .map_err(failed())?;
                 if closed.rows_affected() == 1 {
                     tracing::info!(run_id, status = "failed", reason, "run finished");
+                    self.tell_end(&run_id, Some(pipeline), "failed", Some(reason));
                 }
             }
         }
@@ -334,6 +314,16 @@ impl MetaDb {
         // A file is one machine's: who had its name is who is there now.
         has_ended(process) || self.pool.kind() == Kind::Sqlite && is_of_earlier_life(process)
     }
+}
+
+fn run_rows(rows: Result<Vec<AnyRow>, sqlx::Error>) -> Result<Vec<RunRow>> {
+    let read = rows.and_then(|rows| rows.iter().map(run_row).collect());
+    read.map_err(Error::meta("reading runs"))
+}
+
+fn step_rows(rows: Result<Vec<AnyRow>, sqlx::Error>) -> Result<Vec<StepRow>> {
+    let read = rows.and_then(|rows| rows.iter().map(step_row).collect());
+    read.map_err(Error::meta("reading steps"))
 }
 
 fn run_row(row: &AnyRow) -> Result<RunRow, sqlx::Error> {

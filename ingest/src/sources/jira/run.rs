@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use schemas::TableName;
 use warehouse::{Commit, Source, Warehouse};
@@ -20,6 +20,7 @@ use super::streams::fetch::Listing;
 use super::streams::issues::{Reader, mark, mark_name};
 use super::streams::listings::{self, Fetched, Stored};
 use super::streams::people::People;
+use super::streams::sweep;
 use super::streams::{
     BOARDS, CHANGELOGS, COMPONENTS, FIELDS, ISSUES, PROJECTS, REMOTE_LINKS, SPRINT_REPORTS,
     Selection, WORKLOGS, again, reference, remote_links, sprint_reports, worklogs,
@@ -34,9 +35,6 @@ use crate::{
 /// How far back updates are read again when a sweep is due: a day, and half a day for an index that
 /// shows an update late.
 const TRAILING: Duration = Duration::from_secs(36 * 3600);
-
-/// Mark of the last sweep, in milliseconds of this machine's clock.
-const SWEPT: &str = "swept_ms";
 
 /// A sync that is under way.
 pub(super) struct Sync<'a> {
@@ -422,7 +420,7 @@ impl<'a> Sync<'a> {
         }
         self.map_again(&context).await?;
         let asked = self.options.sweep;
-        let due = sweep_is_due(self.warehouse, &self.connection.name, asked).await?;
+        let due = sweep::is_due(self.warehouse, &self.connection.name, asked).await?;
         let mut reader = Reader {
             warehouse: self.warehouse,
             api: &self.api,
@@ -452,8 +450,7 @@ impl<'a> Sync<'a> {
         if due && outcome.is_ok() {
             let swept = Box::pin(reader.sweep()).await;
             outcome = swept.map(|dropped| {
-                self.notes
-                    .extend(dropped.iter().map(super::streams::sweep::alarm));
+                self.notes.extend(dropped.iter().map(sweep::alarm));
                 self.dropped = Some(dropped);
             });
         }
@@ -469,7 +466,7 @@ impl<'a> Sync<'a> {
         ];
         self.reports.extend(reports);
         outcome?;
-        note_sweep(self.warehouse, &self.connection.name, self.run_id, due).await
+        sweep::note(self.warehouse, &self.connection.name, self.run_id, due).await
     }
 
     /// Maps what an older version refused.
@@ -555,36 +552,6 @@ impl<'a> Sync<'a> {
             .await?;
         Ok(())
     }
-}
-
-/// Whether all issues are to be compared with the site's: once a day, or when it is asked for. A first
-/// load has just shown them all.
-async fn sweep_is_due(warehouse: &Warehouse, connection: &str, asked: bool) -> Result<bool> {
-    let swept = mark(warehouse, connection, SWEPT).await?;
-    let day = TimeDelta::days(1).num_milliseconds();
-    Ok(asked || swept.is_some_and(|swept| Utc::now().timestamp_millis() - swept >= day))
-}
-
-/// Notes when the last sweep was, or that the first load stands for it.
-async fn note_sweep(
-    warehouse: &Warehouse,
-    connection: &str,
-    run_id: &str,
-    swept: bool,
-) -> Result<()> {
-    if !swept && mark(warehouse, connection, SWEPT).await?.is_some() {
-        return Ok(());
-    }
-    let commit = Commit {
-        run_id: run_id.to_string(),
-        marks: vec![(mark_name(connection, SWEPT), Utc::now().timestamp_millis())],
-    };
-    let table = TableName::new("jira", ISSUES);
-    warehouse
-        .tables()
-        .upsert(&table, Vec::new(), &commit)
-        .await?;
-    Ok(())
 }
 
 /// What of the choice of fields is worth a word.

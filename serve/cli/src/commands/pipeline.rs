@@ -100,7 +100,7 @@ pub(crate) async fn run_once(
     let stop = super::serve::stop_signal();
     let meta = warehouse.meta();
     let alerts = super::alerts::alerts(&settings, &warehouse)?;
-    let reporter = Reporter::new(warehouse.clone(), alerts.clone());
+    let reporter = Reporter::new(warehouse.clone(), alerts.clone(), Vec::new());
     let running = pipelines::run_now(meta, definition, &jobs, &progress, Some(&reporter), stop);
     let (run_id, ended) = running.await?;
     // Tried once here; what can't be told now waits for a worker.

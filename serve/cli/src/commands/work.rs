@@ -67,7 +67,9 @@ impl Work {
             options,
         );
         let alerts = super::alerts::alerts(settings, &warehouse)?;
-        let worker = worker.with_reporter(Reporter::new(warehouse.clone(), alerts.clone()));
+        let names = settings.connections.iter().map(|one| one.name.clone());
+        let reporter = Reporter::new(warehouse.clone(), alerts.clone(), names.collect());
+        let worker = worker.with_reporter(reporter);
         Ok(Self {
             connections: connections(settings, &warehouse)?,
             alerts,

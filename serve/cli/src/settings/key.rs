@@ -53,14 +53,7 @@ pub(crate) fn make_key(path: &Path) -> Result<(), SettingsError> {
     // Written whole under another name first: a key that is cut short would lock everything out.
     let draft = path.with_extension(format!("{}.new", std::process::id()));
     let written = (|| {
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&draft)?;
-        writeln!(file, "{}", key.reveal())?;
-        file.sync_all()?;
+        write_private(&draft, &key)?;
         // A link fails where another process was faster; its key stays.
         match fs::hard_link(&draft, path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
@@ -77,14 +70,7 @@ pub(crate) fn make_key(path: &Path) -> Result<(), SettingsError> {
 pub(crate) fn write_key(path: &Path, key: &SecretKey) -> Result<(), SettingsError> {
     let draft = path.with_extension(format!("{}.new", std::process::id()));
     let written = (|| {
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&draft)?;
-        writeln!(file, "{}", key.reveal())?;
-        file.sync_all()?;
+        write_private(&draft, key)?;
         fs::rename(&draft, path)?;
         // The name is on the disk as well.
         let folder = path
@@ -93,6 +79,18 @@ pub(crate) fn write_key(path: &Path, key: &SecretKey) -> Result<(), SettingsErro
         fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
     })();
     written.map_err(|error| failed("writing", path, &error))
+}
+
+/// Writes a key into a file that its owner only can read; it is on the disk then.
+fn write_private(path: &Path, key: &SecretKey) -> std::io::Result<()> {
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    writeln!(file, "{}", key.reveal())?;
+    file.sync_all()
 }
 
 fn failed(action: &str, path: &Path, error: &std::io::Error) -> SettingsError {

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use schemas::{Row, TableName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,7 +15,7 @@ use warehouse::{Commit, Warehouse, fault};
 
 use super::super::api::Ask;
 use super::super::{filter, rows, time};
-use super::issues::{Cursor, Reader};
+use super::issues::{Cursor, Reader, mark, mark_name};
 use super::whole;
 use super::{COMMENTS, ISSUE_LINKS, ISSUES, PROJECTS, REMOTE_LINKS, SPRINT_REPORTS, WORKLOGS};
 use crate::land::Received;
@@ -25,6 +25,9 @@ use crate::{Dropped, Event, Note, Result, StreamReport};
 const SWEEP: &str = "sweep";
 /// Stream of the raw zone that tells which issues the site no longer shows.
 pub(crate) const ABSENCES: &str = "issue_absences";
+
+/// Mark of the last sweep, in milliseconds of this machine's clock.
+const SWEPT: &str = "swept_ms";
 
 /// Part of a project's issues that may be missing at once without a word.
 const ALARMING: f64 = 0.2;
@@ -514,6 +517,36 @@ pub(crate) fn alarm(dropped: &Dropped) -> Note {
             before - after
         ),
     }
+}
+
+/// Whether all issues are to be compared with the site's: once a day, or when it is asked for. A first
+/// load has just shown them all.
+pub(crate) async fn is_due(warehouse: &Warehouse, connection: &str, asked: bool) -> Result<bool> {
+    let swept = mark(warehouse, connection, SWEPT).await?;
+    let day = TimeDelta::days(1).num_milliseconds();
+    Ok(asked || swept.is_some_and(|swept| Utc::now().timestamp_millis() - swept >= day))
+}
+
+/// Notes when the last sweep was, or that the first load stands for it.
+pub(crate) async fn note(
+    warehouse: &Warehouse,
+    connection: &str,
+    run_id: &str,
+    swept: bool,
+) -> Result<()> {
+    if !swept && mark(warehouse, connection, SWEPT).await?.is_some() {
+        return Ok(());
+    }
+    let commit = Commit {
+        run_id: run_id.to_string(),
+        marks: vec![(mark_name(connection, SWEPT), Utc::now().timestamp_millis())],
+    };
+    let table = TableName::new("jira", ISSUES);
+    warehouse
+        .tables()
+        .upsert(&table, Vec::new(), &commit)
+        .await?;
+    Ok(())
 }
 
 #[cfg(test)]
